@@ -1,0 +1,51 @@
+# `make repro` and `make test` need Python 3.11 or newer, make and git; everything else comes into .venv by itself.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(abspath $(VENV))/bin
+READY := $(VENV)/.ready
+JOBS ?= 2
+
+export PATH := $(BIN):$(PATH)
+export PYTHONUTF8 := 1
+export DVC_NO_ANALYTICS := 1
+
+.PHONY: help setup repro test lint format lock clean
+
+help: ## what there is to make
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+setup: $(READY) ## the virtual environment with the locked packages
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+repro: $(READY) ## the paper's comparison: dvc repro, JOBS stages at a time, then the summary
+	$(BIN)/python -m dopsd.repro --jobs $(JOBS)
+	@cat reports/tables/summary.md
+	@echo
+	@echo "Report: reports/REPORT.md   Comparison: reports/figures/comparison.png   Notebook: reports/notebooks/comparison.html"
+
+test: $(READY) ## all tests and the linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -n 2
+
+lint: $(READY) ## ruff's checks, without the tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(READY) ## let ruff format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: $(READY) ## resolve requirements.lock again and put its versions into environment.yml
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet --upgrade -o requirements.lock
+	$(BIN)/python -m dopsd.environment
+
+clean: ## remove the virtual environment; data and reports stay
+	rm -rf $(VENV)

@@ -1,0 +1,61 @@
+"""The contract: all that training, roll-out, probe and evaluation know of a model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from PIL.Image import Image
+from torch import Tensor, nn
+
+from dopsd import flow
+
+Context = list[Tensor]  # one (length, width) tensor of features a sample; lengths differ
+
+
+class Backbone(ABC):
+    """A few-step generator with its encoders. Latents x (n, C, h, w) are float32; t (n,) is 0 at noise and 1 at data."""
+
+    device: torch.device
+    transformer: nn.Module  # carries the adapters
+    scheduler: object
+
+    @abstractmethod
+    def context(
+        self, prompts: Sequence[str], images: Sequence[Image] | None = None, layer: int | None = None
+    ) -> Context:
+        """What the generator reads. Without images: c_s = f_text(y), the student's. With one image a prompt:
+        c_t = f_mm(y, x0), the teacher's, from the encoder's hidden_states[layer] (None: the native one)."""
+
+    @abstractmethod
+    def velocity(self, x: Tensor, t: Tensor, context: Context) -> Tensor:
+        """v = dx/dt at (x, t) under the transformer's active weights: x (n, C, h, w), t (n,) -> (n, C, h, w), float32."""
+
+    @abstractmethod
+    def encode(self, images: Tensor) -> Tensor:
+        """Images (n, 3, H, W) in [-1, 1] -> clean latents (n, C, h, w), the posterior's mode."""
+
+    @abstractmethod
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents (n, C, h, w) -> images (n, 3, H, W) in [-1, 1]."""
+
+    @abstractmethod
+    def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
+        """(C, h, w) of an image of this size in pixels; ValueError where the model cannot draw it."""
+
+    @abstractmethod
+    def free_encoders(self) -> None:
+        """Give back the memory of the text encoder and of the VLM; `context` loads them again when asked."""
+
+    @abstractmethod
+    def save_lora(self, folder, layers: dict[str, Tensor], settings: dict) -> None:
+        """Write an adapter's weights, with its rank and alpha in `settings`, as the pipeline's own LoRA file."""
+
+    def step_grid(self, steps: int, size: Sequence[int]) -> Tensor:
+        """The times of a roll-out in `steps` steps, from the scheduler: (steps + 1,), 0 to 1. size: (h, w) of latents."""
+        return flow.step_grid(self.scheduler, steps)
+
+    def random_times(self, n: int, size: Sequence[int], generator: torch.Generator) -> Tensor:
+        """Times for flow matching on data: uniform, bent by the scheduler's shift: (n,) in [0, 1)."""
+        return flow.shifted(torch.rand(n, generator=generator), self.scheduler.config.shift)

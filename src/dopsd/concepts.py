@@ -1,0 +1,106 @@
+"""Image-text sets in the release's JSONL format: one line an image, with its captions; checked before anything runs.
+
+    {"class_name": "corgi", "local_path_list": ["target_images/00.jpg"], "h*w": "1024*1024", "short_en": "[V] outdoors", ...}
+
+Captions are the fields short, medium, detailed and user_prompt, each with _en or _zh.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from dopsd.errors import UserError
+
+CAPTION = re.compile(r"(short|medium|detailed|user_prompt)_(en|zh)")
+SIZE = re.compile(r"(\d+)\*(\d+)")
+MULTIPLE = 16  # pixels; what the autoencoders and patches of all backbones divide
+
+
+@dataclass(frozen=True)
+class Item:
+    """One picture: its file, the size it is trained at (height, width), and its captions by name."""
+
+    file: Path
+    size: tuple[int, int]
+    captions: dict[str, str]
+    class_name: str
+
+    def image(self) -> Image.Image:
+        """The picture, cropped around its centre to the size's shape and resized to it; UserError if it is broken."""
+        try:
+            with Image.open(self.file) as opened:
+                image = opened.convert("RGB")
+        except (UnidentifiedImageError, OSError, SyntaxError) as error:
+            raise UserError(f"{self.file}: not a readable image ({error}); replace it or take its line out") from None
+        height, width = self.size
+        scale = max(height / image.height, width / image.width)
+        resized = (max(width, round(image.width * scale)), max(height, round(image.height * scale)))
+        if resized != image.size:
+            image = image.resize(resized, Image.Resampling.LANCZOS)
+        left, top = (resized[0] - width) // 2, (resized[1] - height) // 2
+        return image.crop((left, top, left + width, top + height))
+
+
+def read_set(manifest: Path) -> list[Item]:
+    """Every image of a set, checked: UserError naming file, line, field and remedy on the first fault."""
+    if not manifest.exists():
+        raise UserError(
+            f"{manifest}: missing; run the stage `fetch`, or write one line of JSON for each image (README)"
+        )
+    items = []
+    try:
+        lines = manifest.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{manifest}: not UTF-8 text ({error.reason}); save it as UTF-8") from None
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            items += _items(manifest, f"{manifest}:{number}", line)
+    if not items:
+        raise UserError(f"{manifest}: no images; write one line of JSON for each")
+    return items
+
+
+def _items(manifest: Path, where: str, line: str) -> list[Item]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{where}: not JSON ({error}); every line must be one JSON object") from None
+    if not isinstance(row, dict):
+        raise UserError(f"{where}: a {type(row).__name__}; every line must be one JSON object")
+    captions = {k: v for k, v in row.items() if CAPTION.fullmatch(k)}
+    if not captions:
+        raise UserError(f"{where}: no caption; give at least one of short_en, medium_en, detailed_en, user_prompt_en")
+    for name, text in captions.items():
+        if not isinstance(text, str) or not text.strip():
+            raise UserError(f"{where}: {name}: {text!r} is no caption; write a text or take the field out")
+    size = SIZE.fullmatch(str(row.get("h*w", "")))
+    if not size or any(int(n) == 0 or int(n) % MULTIPLE for n in size.groups()):
+        wanted = f'give height*width in pixels, multiples of {MULTIPLE}, e.g. "1024*1024"'
+        raise UserError(f"{where}: h*w: {row.get('h*w')!r} is no size; {wanted}")
+    class_name = row.get("class_name")
+    if not isinstance(class_name, str) or not class_name.strip():
+        raise UserError(f'{where}: class_name: {class_name!r}; give the noun that "[V]" stands for')
+    files = row.get("local_path_list")
+    if not isinstance(files, list) or not files or not all(isinstance(f, str) and f for f in files):
+        raise UserError(f"{where}: local_path_list: {files!r}; give a list with the image's path")
+    pixels = tuple(int(n) for n in size.groups())
+    return [Item(_contained(manifest, where, f), pixels, captions, class_name) for f in files]
+
+
+def _contained(manifest: Path, where: str, path: str) -> Path:
+    """The image's file inside the manifest's folder. The release writes paths from its own root
+    (dataset/corgi/target_images/00.jpg): leading folders are dropped until the file is found."""
+    folder = manifest.parent.resolve()
+    parts = Path(path).parts
+    for start in range(len(parts)):
+        file = (folder / Path(*parts[start:])).resolve()
+        if not file.is_relative_to(folder):
+            raise UserError(f"{where}: local_path_list: {path!r} leads out of {manifest.parent}; keep images inside it")
+        if file.is_file():
+            return file
+    raise UserError(f"{where}: local_path_list: {path!r} is not there; put the image under {manifest.parent}")

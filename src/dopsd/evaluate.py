@@ -1,0 +1,198 @@
+"""Scores of one cell of the comparison: a method on a concept with a seed, on prompts and noise that all methods share.
+
+Two sets of prompts (see `prompts`): new scenes for "[V]", drawn in few steps at every checkpoint, and ordinary prompts,
+which tell what fine-tuning did to the rest of the model. The untouched model's pictures of the ordinary prompts are
+drawn once a seed (`draw_reference`) and shared by every cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dopsd import prompts
+from dopsd.errors import UserError
+from dopsd.metrics import fidelity, quality
+from dopsd.metrics.clip import MiniClip
+from dopsd.metrics.reader import Reader
+from dopsd.metrics.stats import interval
+from dopsd.mini.concept_sets import Training
+from dopsd.mini.world import SIZE, Concept, render, sample_scenes
+from dopsd.pictures import from_bytes, to_bytes
+from dopsd.rollout import sample
+from dopsd.seeds import stream
+
+Number = dict[str, float | int]
+
+
+@dataclass(frozen=True)
+class Instruments:
+    """What looks at the pictures."""
+
+    reader: Reader
+    clip: MiniClip
+
+
+@torch.no_grad()
+def draw(backbone, contexts: list[Tensor], noise: Tensor, nfe: int, batch_size: int) -> Tensor:
+    """Draw pictures in `nfe` steps without guidance: contexts (n), noise (n, C, h, w) -> (n, 3, H, W) in [-1, 1]."""
+    grid = backbone.step_grid(nfe, noise.shape[-2:])
+    out = []
+    for start in range(0, len(noise), batch_size):
+        part = contexts[start : start + batch_size]
+        x = noise[start : start + batch_size].to(backbone.device)
+        out.append(backbone.decode(sample(lambda x_t, t, c=part: backbone.velocity(x_t, t, c), x, grid)).float().cpu())
+    return from_bytes(to_bytes(torch.cat(out)))  # what a picture file holds: stored pictures compare exactly
+
+
+def latents(backbone, wanted: prompts.Prompts, seed: int) -> Tensor:
+    """The noise of a set of prompts in the backbone's latent shape."""
+    return wanted.noise(tuple(backbone.latent_shape(SIZE, SIZE)), seed)
+
+
+def draw_reference(backbone, seed: int, settings, every_nfe: bool) -> dict[str, Tensor]:
+    """The untouched model on the ordinary prompts of a seed -> {"nfe_4": uint8 (n, 3, 64, 64), ..., "renders": ...}.
+
+    renders: as many held-out scenes of the world as `settings.renders`, the reference of plain quality.
+    every_nfe: draw at `settings.nfe_sweep` too.
+    """
+    wanted = prompts.ordinary(settings.ordinary, seed)
+    contexts, noise = backbone.context(wanted.texts), latents(backbone, wanted, seed)
+    steps = sorted({*settings.nfe, *(settings.nfe_sweep if every_nfe else ())})
+    out = {f"nfe_{nfe}": draw(backbone, contexts, noise, nfe, settings.batch_size) for nfe in steps}
+    out["renders"] = render(sample_scenes(settings.renders, stream("renders", seed)))
+    return {name: to_bytes(images) for name, images in out.items()}
+
+
+def ratio(values: Tensor, reference: Tensor, group: Tensor) -> Number:
+    """mean(values) / mean(reference), paired, with an interval over groups (prompts). 1 = the same."""
+    members = [group == k for k in group.unique()]
+    a = torch.stack([values[m].mean() for m in members])
+    b = torch.stack([reference[m].mean() for m in members])
+    return quality.jackknife(lambda k: (a[k].mean() / b[k].mean()).item(), len(members))
+
+
+def score_scenes(images: Tensor, wanted: prompts.Prompts, training: Training, tools: Instruments) -> dict[str, Number]:
+    """Scores of pictures (n, 3, 64, 64) of a concept's new scenes. n counts prompts: a prompt's noises are no extra."""
+    attributes, group = wanted.scenes.attributes, wanted.group
+    renders = render(wanted.scenes)
+    read = tools.reader.read(images)
+    features, known = tools.clip.image_features(images), tools.clip.image_features(training.images)
+    scores = {
+        "concept_fidelity": fidelity.concept_fidelity(read, attributes, training.concept),
+        "clip_i": fidelity.clip_i(features, known),
+        "adherence": fidelity.adherence(read, attributes, wanted.stated),
+        "style": fidelity.style(read, attributes),
+        "copying": fidelity.copying(features, known),
+        "copying_renders": fidelity.copying(tools.clip.image_features(renders), known),
+    }
+    out = {name: interval(values.numpy(), group.numpy()) for name, values in scores.items()}
+    out["diversity"] = interval(fidelity.diversity(features, group).numpy())
+    out["sharpness"] = ratio(quality.sharpness(images), quality.sharpness(renders), group)
+    return out
+
+
+def score_ordinary(
+    images: Tensor, untouched: Tensor, renders: Tensor, wanted: prompts.Prompts, concept: Concept, tools: Instruments
+) -> dict[str, Number]:
+    """Scores of pictures of ordinary prompts, drawn in as many steps from equal noise as the untouched model's.
+
+    retention_*: against the untouched model's pictures. frechet, kid: 0 = equal sets (kid, unbiased, falls below);
+    adherence, sharpness: ratios, 1 = kept. quality_*: against the world: frechet to `renders` (reader's features of
+    held-out renders), adherence to the prompt, sharpness as a ratio to the renders of the same scenes. leakage: see
+    `fidelity.leakage`.
+    """
+    attributes = wanted.scenes.attributes
+    a, b = tools.reader.features(images), tools.reader.features(untouched)
+    read, read_before = tools.reader.read(images), tools.reader.read(untouched)
+
+    def adherence(read_: Tensor) -> Tensor:  # a prompt may state nothing that its style shows: such prompts count as 0
+        return fidelity.adherence(read_, attributes, wanted.stated).nan_to_num(0.0)
+
+    kept, sharp = adherence(read), quality.sharpness(images)
+    leaked = fidelity.leakage(read, attributes, wanted.stated, concept)
+    return {
+        "retention_frechet": quality.jackknife(lambda k: quality.frechet(a[k], b[k]), len(a)),
+        "retention_kid": quality.jackknife(lambda k: quality.kid(a[k], b[k]), len(a)),
+        "retention_adherence": ratio(kept, adherence(read_before), wanted.group),
+        "retention_sharpness": ratio(sharp, quality.sharpness(untouched), wanted.group),
+        "quality_frechet": quality.jackknife(lambda k: quality.frechet(a[k], renders), len(a)),
+        "quality_adherence": interval(kept.numpy()),
+        "quality_sharpness": ratio(sharp, quality.sharpness(render(wanted.scenes)), wanted.group),
+        "leakage": interval(leaked.numpy()),
+    }
+
+
+def few_step_gap(few: Tensor, many: Tensor, renders: Tensor, tools: Instruments) -> dict[str, Number]:
+    """Quality in few steps over quality in many, of one model on one set of prompts and noise.
+
+    renders: features of held-out renders. frechet: ratio of the distances to them (above 1: few steps are worse).
+    sharpness: ratio of the high-frequency energies (below 1: few steps are blurred). Forgetting moves few and many
+    steps alike, collapse only the few.
+    """
+    a, b = tools.reader.features(few), tools.reader.features(many)
+
+    def distance_ratio(k: Tensor) -> float:
+        return quality.frechet(a[k], renders) / quality.frechet(b[k], renders)
+
+    return {
+        "frechet": quality.jackknife(distance_ratio, len(a)),
+        "sharpness": ratio(quality.sharpness(few), quality.sharpness(many), torch.arange(len(few))),
+    }
+
+
+@torch.no_grad()
+def evaluate_cell(
+    backbone,
+    checkpoints: Iterable[int],
+    training: Training,
+    reference: dict[str, Tensor],
+    tools: Instruments,
+    settings,
+    *,
+    seed: int,
+    described: bool,
+    every_nfe: bool,
+) -> tuple[dict, dict[str, Tensor]]:
+    """Score one cell along its training.
+
+    backbone: draws; checkpoints: yields each training step after putting that step's weights on the backbone (a single
+    0 for an untouched model). reference: what `draw_reference` gave for this seed. -> (scores, pictures):
+    scores {"steps": {step: {"scenes": {nfe: {...}}, "ordinary": {nfe: {...}}}}, "few_step_gap": {...}}, all but the few
+    steps at the last checkpoint only; pictures of that checkpoint, to be looked at.
+    """
+    few, many = min(settings.nfe), max(settings.nfe)
+    concept, name = training.concept, training.concept.name
+    scenes = prompts.for_concept(
+        name, settings.scenes, settings.noises, seed, described=described, training=training.attributes
+    )
+    ordinary = prompts.ordinary(settings.ordinary, seed)
+    before = {int(k.removeprefix("nfe_")): from_bytes(v) for k, v in reference.items() if k.startswith("nfe_")}
+    renders = torch.cat([tools.reader.features(x) for x in from_bytes(reference["renders"]).split(128)])
+    asked = backbone.context(scenes.texts), latents(backbone, scenes, seed)
+    usual = backbone.context(ordinary.texts), latents(backbone, ordinary, seed)
+    steps, pictures, after, step = {}, {}, {}, 0
+
+    def again(nfe: int) -> Tensor:
+        return before[nfe] if step == 0 else draw(backbone, *usual, nfe, settings.batch_size)
+
+    for step in checkpoints:
+        pictures["scenes"] = draw(backbone, *asked, few, settings.batch_size)
+        after = {few: again(few)}
+        steps[str(step)] = {
+            "scenes": {str(few): score_scenes(pictures["scenes"], scenes, training, tools)},
+            "ordinary": {str(few): score_ordinary(after[few], before[few], renders, ordinary, concept, tools)},
+        }
+    if not steps:
+        raise UserError(f"no checkpoint to evaluate for {name}; run the training stage first")
+    for nfe in sorted({*settings.nfe, *(settings.nfe_sweep if every_nfe else ())} - {few}):
+        after[nfe] = again(nfe)
+        steps[str(step)]["ordinary"][str(nfe)] = score_ordinary(
+            after[nfe], before[nfe], renders, ordinary, concept, tools
+        )
+    gap = few_step_gap(after[few], after[many], renders, tools)
+    pictures |= {"ordinary_few": after[few], "ordinary_many": after[many]}
+    return {"steps": steps, "few_step_gap": gap}, pictures

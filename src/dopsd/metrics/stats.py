@@ -1,0 +1,42 @@
+"""Means with 95 % intervals over independent units, and paired differences. The statistics are scipy's."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+LEVEL = 0.95
+
+
+def interval(values: Sequence[float] | np.ndarray, group: Sequence[int] | np.ndarray | None = None) -> dict:
+    """Mean of values (n,) with a 95 % interval -> {"value", "low", "high", "n"}.
+
+    group (n,): values of one group are averaged first and the group is the unit (pictures of one prompt, say); n counts
+    units. Zeros and ones without a group get Wilson's interval, all else Student's t. A single unit has no interval:
+    low = high = value. Raises ValueError on no values or on one that is not finite.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if group is not None:
+        group = np.asarray(group)
+        values = np.array([values[group == g].mean() for g in np.unique(group)])
+    if not len(values) or not np.isfinite(values).all():
+        raise ValueError(f"an interval needs finite values, got {values}")
+    mean, n = float(values.mean()), len(values)
+    if group is None and n > 1 and np.isin(values, (0.0, 1.0)).all():
+        low, high = stats.binomtest(round(values.sum()), n).proportion_ci(LEVEL, method="wilson")
+    elif n > 1 and values.std() > 0:
+        with warnings.catch_warnings(action="ignore"):  # nearly equal values lose precision in the test, not here
+            low, high = stats.ttest_1samp(values, 0.0).confidence_interval(LEVEL)
+    else:
+        low = high = mean
+    return {"value": mean, "low": float(low), "high": float(high), "n": n}
+
+
+def paired_difference(values: Sequence[float], other: Sequence[float]) -> dict:
+    """Mean of values - other, unit by unit, with its 95 % interval; ValueError where the lengths differ."""
+    if len(values) != len(other):
+        raise ValueError(f"pairs need equal lengths, got {len(values)} and {len(other)}")
+    return interval(np.asarray(values, dtype=np.float64) - np.asarray(other, dtype=np.float64))

@@ -1,0 +1,135 @@
+"""Alignment: the vision tower learns to be read by the frozen language model.
+
+[image + prompt] must make the frozen model say the canonical description (`loss_answer`), and, where `word_weight` is
+above 0, the image tokens must be word-like at the layer that the generator reads (`loss_words`, `loss_values`). The
+language model's weights never move, and no generator takes part.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import Qwen3VLForConditionalGeneration
+
+from dopsd.mini import data, loop, tokens
+from dopsd.mini.encoder import answer_loss
+from dopsd.mini.instruments import augment
+from dopsd.mini.vision import multimodal_states
+from dopsd.mini.world import ATTRIBUTES, NAMES, sample_scenes, visible
+
+LENGTH = 80  # tokens: 3 + 18 + at most 22 + 5 + 10 fit with room
+READ_LAYER = -2
+SHARPNESS = 30.0  # inverse temperature of the cosines in `loss_values`
+
+
+def attribute_of_token() -> Tensor:
+    """For each token id, the index of the attribute that it is a value of, or -1: LongTensor (vocabulary,)."""
+    table = torch.full((len(tokens.VOCABULARY),), -1)
+    for i, a in enumerate(NAMES):
+        for word in ATTRIBUTES[a]:
+            table[tokens.VOCABULARY[word]] = i
+    return table
+
+
+def tags_row(words: dict[str, str], rng: random.Random) -> list[int]:
+    """All nine words in a random order, as a prompt."""
+    values = list(words.values())
+    rng.shuffle(values)
+    return tokens.prompt_ids(" ".join(values))
+
+
+def loss_words(image: Tensor, text: Tensor, wanted: Tensor) -> Tensor:
+    """1 - cosine from each wanted word's state to its nearest image token, and from each image token to its nearest word.
+
+    image (n, 16, D), text (n, L, D): hidden states at the read layer; wanted (n, L): words that the picture shows.
+    """
+    cosine = F.normalize(text.float(), dim=-1) @ F.normalize(image.float(), dim=-1).transpose(1, 2)  # (n, L, 16)
+    words = (1 - cosine.amax(2))[wanted].mean()
+    images = 1 - cosine.masked_fill(~wanted[:, :, None], -1).amax(1)
+    return words + 0.5 * images.mean()
+
+
+@torch.no_grad()
+def word_prototypes(language: torch.nn.Module, rows: Tensor) -> Tensor:
+    """The mean direction of every word's state at the read layer over many texts: rows (n, L) -> (vocabulary, D)."""
+    states = language(input_ids=rows, output_hidden_states=True, use_cache=False).hidden_states[READ_LAYER]
+    states = F.normalize(states.float(), dim=-1).flatten(0, 1)
+    total = torch.zeros(len(tokens.VOCABULARY), states.shape[1], device=rows.device)
+    return F.normalize(total.index_add_(0, rows.flatten(), states), dim=-1)
+
+
+def loss_values(image: Tensor, prototypes: Tensor, attributes: Tensor) -> Tensor:
+    """Cross-entropy over the values of each attribute that can be seen: a value's logit is the largest cosine of an image
+    token with that word's prototype. States of words of one kind lie close together, so that being near is not enough:
+    the right word must be nearer than its siblings.
+
+    image (n, 16, D); prototypes (vocabulary, D); attributes (n, 9).
+    """
+    cosine = F.normalize(image.float(), dim=-1) @ prototypes.T  # (n, 16, vocabulary)
+    best, seen, losses = SHARPNESS * cosine.amax(1), visible(attributes), []
+    for i, a in enumerate(NAMES):
+        values = best[:, [tokens.VOCABULARY[word] for word in ATTRIBUTES[a]]]
+        losses.append(F.cross_entropy(values[seen[:, i]], attributes[:, i][seen[:, i]]))
+    return torch.stack(losses).mean()
+
+
+def train_align(vlm: Qwen3VLForConditionalGeneration, settings, seed: int, work: Path, name: str = "align") -> None:
+    """Train `vlm.model.visual` in place. settings: steps, batch_size, learning_rate, minutes, scenes, word_weight."""
+    torch.manual_seed(seed)
+    where = loop.device()
+    vlm = vlm.to(where)
+    scenes = sample_scenes(settings.scenes, loop.generator(seed))
+    images = data.render_pool(scenes, where)
+    pools = [data.token_pool(scenes, data.image_answer_row, LENGTH, seed + i).to(where) for i in range(3)]
+    tags = data.token_pool(scenes, tags_row, 32, seed).to(where)
+    attributes = scenes.attributes.to(where)
+    table = attribute_of_token().to(where)
+    draw = loop.batches(len(scenes), settings.batch_size, seed)
+    language = vlm.model.language_model
+    block = slice(len(tokens.USER) + 1, len(tokens.USER) + 1 + tokens.IMAGE_TOKENS)
+    prototypes = word_prototypes(language, tags[:8192].long())
+
+    def loss_fn(step: int) -> Tensor:
+        rows = next(draw).to(where)
+        ids = pools[step % len(pools)][rows].long()
+        with loop.autocast(where):
+            states = multimodal_states(vlm, augment(data.pixels(images[rows])), ids)
+            logits = vlm.lm_head(states[-1])
+        loss = answer_loss(logits, ids)
+        if settings.word_weight:
+            text_ids = tags[rows].long()
+            with torch.no_grad(), loop.autocast(where):
+                text = language(input_ids=text_ids, output_hidden_states=True, use_cache=False)
+            which = table[text_ids]
+            seen = visible(attributes[rows]).gather(1, which.clamp(min=0))
+            term = loss_words(states[READ_LAYER][:, block], text.hidden_states[READ_LAYER], seen & (which >= 0))
+            image = states[READ_LAYER][:, block]
+            loss = loss + settings.word_weight * (term + loss_values(image, prototypes, attributes[rows]))
+        return loss
+
+    parameters = [p for p in vlm.model.visual.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(parameters, settings.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    limits = {"steps": settings.steps, "minutes": settings.minutes}
+    loop.fit(loss_fn, {"visual": vlm.model.visual}, optimizer, work=work, name=name, **limits)
+
+
+@torch.no_grad()
+def named(vlm: Qwen3VLForConditionalGeneration, images: Tensor, prompt: str = "a [V]") -> Tensor:
+    """What the frozen language model names of images (n, 3, 64, 64) from [image + prompt], greedily word by word.
+
+    -> LongTensor (n, 9): the value of each attribute in the order of the canonical description, -1 for another word.
+    """
+    ids = tokens.pad([tokens.prompt_ids(prompt, image=True)] * len(images)).to(images.device)
+    for _ in NAMES:
+        logits = vlm.lm_head(multimodal_states(vlm, images, ids)[-1][:, -1:])
+        ids = torch.cat([ids, logits.argmax(-1)], 1)
+    said = ids[:, -len(NAMES) :]
+    out = torch.full_like(said, -1)
+    for i, a in enumerate(NAMES):
+        for value, word in enumerate(ATTRIBUTES[a]):
+            out[:, i] = torch.where(said[:, i] == tokens.VOCABULARY[word], value, out[:, i])
+    return out

@@ -1,0 +1,152 @@
+"""The recipe of the miniature, part by part: each part reads what earlier parts saved and saves its own result.
+
+reader, clip: instruments. encoder -> vision -> align: the text encoder and the Qwen3-VL around it. autoencoder, then base
+-> turbo: the generator. `PARTS` maps the names to the functions that the frozen DVC stages call.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, ZImagePipeline, ZImageTransformer2DModel
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import (
+    AutoTokenizer,
+    Qwen2VLImageProcessor,
+    Qwen3Model,
+    Qwen3VLProcessor,
+    Qwen3VLVideoProcessor,
+)
+
+from dopsd import flow
+from dopsd.errors import UserError
+from dopsd.metrics.clip import CONFIG
+from dopsd.mini import align, autoencoder, base, captioned, encoder, instruments, loop, tokens, turbo, vision
+
+SCHEDULER = {"num_train_timesteps": 1000, "shift": base.SHIFT}
+
+
+def _save_weights(module: nn.Module, file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save_file({k: v.detach().cpu().contiguous() for k, v in module.state_dict().items()}, file)
+
+
+def _forget_origin(folder: Path) -> None:
+    """Take the paths of the machine that made it out of the saved configurations."""
+    for file in folder.rglob("*.json"):
+        config = json.loads(file.read_text(encoding="utf-8"))
+        if isinstance(config, dict) and config.pop("_name_or_path", None) is not None:
+            file.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+
+def _folder(models: Path, name: str) -> Path:
+    folder = models / name
+    if not folder.exists():
+        raise UserError(f"{folder}: missing; run the recipe's earlier parts first (see dvc.yaml)")
+    return folder
+
+
+def reader(settings, seed: int, models: Path, work: Path) -> None:
+    """-> models/mini-reader"""
+    _save_weights(instruments.train_reader(settings, seed, work), models / "mini-reader" / "model.safetensors")
+
+
+def clip(settings, seed: int, models: Path, work: Path) -> None:
+    """-> models/mini-clip, in open_clip's own file names"""
+    model = instruments.train_contrastive(settings, seed, work, "clip")
+    _save_weights(model, models / "mini-clip" / "open_clip_model.safetensors")
+    (models / "mini-clip" / "open_clip_config.json").write_text(json.dumps({"model_cfg": CONFIG}, indent=2) + "\n")
+
+
+def text_encoder(settings, seed: int, models: Path, work: Path) -> None:
+    """-> models/mini-turbo/text_encoder and tokenizer (the language model's head is tied to its embeddings)"""
+    model = encoder.train_encoder(settings, seed, work)
+    model.model.float().cpu().save_pretrained(models / "mini-turbo" / "text_encoder")
+    tokens.build_tokenizer().save_pretrained(models / "mini-turbo" / "tokenizer")
+
+
+def load_encoder(models: Path) -> Qwen3Model:
+    """The frozen text encoder."""
+    return Qwen3Model.from_pretrained(_folder(models, "mini-turbo/text_encoder")).eval().requires_grad_(False)
+
+
+def vision_tower(settings, seed: int, models: Path, work: Path) -> None:
+    """-> work/vision.safetensors: the vision tower after contrastive training, before it meets the language model"""
+    torch.manual_seed(seed)
+    visual = vision.build_vlm(load_encoder(models)).model.visual
+    instruments.train_contrastive(settings, seed, work, "vision", visual)
+    _save_weights(visual, work / "vision.safetensors")
+
+
+def vlm(settings, seed: int, models: Path, work: Path) -> None:
+    """-> models/mini-vlm: the Qwen3-VL with its processor; `settings.folder` names another variant"""
+    model = vision.build_vlm(load_encoder(models))
+    model.model.visual.load_state_dict(load_file(work / "vision.safetensors"))
+    align.train_align(model, settings, seed, work, settings.folder)
+    folder = models / settings.folder
+    model.float().cpu().eval().save_pretrained(folder)
+    pixels = {"shortest_edge": 64 * 64, "longest_edge": 64 * 64}
+    half = [0.5, 0.5, 0.5]
+    image = {"patch_size": vision.PATCH, "merge_size": vision.MERGE, "temporal_patch_size": 2, "size": pixels}
+    normal = {"image_mean": half, "image_std": half}
+    tokenizer = tokens.build_tokenizer()
+    Qwen3VLProcessor(
+        image_processor=Qwen2VLImageProcessor(**image, **normal),
+        tokenizer=tokenizer,
+        video_processor=Qwen3VLVideoProcessor(**image, **normal),
+        chat_template=tokens.CHAT_TEMPLATE,
+    ).save_pretrained(folder)
+    _forget_origin(folder)
+
+
+def vae(settings, seed: int, models: Path, work: Path) -> None:
+    """-> models/mini-turbo/vae"""
+    autoencoder.train_autoencoder(settings, seed, work).float().cpu().save_pretrained(models / "mini-turbo" / "vae")
+
+
+def _pool(settings, seed: int, models: Path) -> captioned.CaptionedLatents:
+    vae_ = AutoencoderKL.from_pretrained(_folder(models, "mini-turbo/vae")).to(loop.device()).eval()
+    return captioned.CaptionedLatents(settings.scenes, settings.captions, vae_, load_encoder(models), seed)
+
+
+def _save_pipeline(transformer: ZImageTransformer2DModel, models: Path, name: str) -> None:
+    """A ZImagePipeline folder: this transformer with the shared autoencoder, text encoder and tokenizer."""
+    turbo_folder = _folder(models, "mini-turbo")
+    ZImagePipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(**SCHEDULER),
+        vae=AutoencoderKL.from_pretrained(turbo_folder / "vae"),
+        text_encoder=load_encoder(models),
+        tokenizer=AutoTokenizer.from_pretrained(turbo_folder / "tokenizer"),
+        transformer=transformer.half().cpu(),  # half the bytes in git; opened in float32
+    ).save_pretrained(models / name)
+    _forget_origin(models / name)
+
+
+def base_model(settings, seed: int, models: Path, work: Path) -> None:
+    """-> models/mini-base, a ZImagePipeline"""
+    model = base.train_base(settings, _pool(settings, seed, models), seed, work)
+    _save_pipeline(model, models, "mini-base")
+
+
+def turbo_model(settings, seed: int, models: Path, work: Path) -> None:
+    """-> models/mini-turbo, a ZImagePipeline: few steps, no guidance"""
+    start = ZImageTransformer2DModel.from_pretrained(_folder(models, "mini-base/transformer"))
+    grid = flow.step_grid(FlowMatchEulerDiscreteScheduler(**SCHEDULER), settings.rollout_steps)
+    model = turbo.train_turbo(settings, start, _pool(settings, seed, models), grid, seed, work)
+    _save_pipeline(model, models, "mini-turbo")
+
+
+PARTS: dict[str, Callable] = {
+    "reader": reader,
+    "clip": clip,
+    "encoder": text_encoder,
+    "vision": vision_tower,
+    "align": vlm,
+    "autoencoder": vae,
+    "base": base_model,
+    "turbo": turbo_model,
+}

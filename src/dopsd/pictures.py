@@ -1,0 +1,51 @@
+"""Pictures between tensors in [-1, 1], bytes, files and contact sheets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """[-1, 1] -> uint8."""
+    return ((images.clamp(-1, 1) + 1) * 127.5).round().byte()
+
+
+def from_bytes(images: Tensor) -> Tensor:
+    """uint8 -> [-1, 1]."""
+    return images.float() / 127.5 - 1
+
+
+def to_pil(image: Tensor) -> Image.Image:
+    """(3, H, W) in [-1, 1] -> a PIL image."""
+    return Image.fromarray(to_bytes(image).permute(1, 2, 0).cpu().numpy())
+
+
+def from_pil(image: Image.Image) -> Tensor:
+    """A PIL image -> (3, H, W) in [-1, 1]."""
+    return from_bytes(torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1))
+
+
+def read_image(file: str | Path) -> Tensor:
+    """An image file -> (3, H, W) in [-1, 1]."""
+    with Image.open(file) as image:
+        return from_pil(image)
+
+
+def contact_sheet(images: Tensor, columns: int) -> Tensor:
+    """Tiles without gaps, row by row: (n, 3, h, w) -> (3, ceil(n / columns) h, columns w); missing tiles are white."""
+    missing = -len(images) % columns
+    images = torch.cat([images, images.new_ones(missing, *images.shape[1:])])
+    n, c, h, w = images.shape
+    rows = n // columns
+    return images.reshape(rows, columns, c, h, w).permute(2, 0, 3, 1, 4).reshape(c, rows * h, columns * w)
+
+
+def tiles(sheet: Tensor, size: int) -> Tensor:
+    """The tiles of a contact sheet, row by row: (3, rows size, columns size) -> (rows columns, 3, size, size)."""
+    rows, columns = sheet.shape[1] // size, sheet.shape[2] // size
+    return sheet.reshape(3, rows, size, columns, size).permute(1, 3, 0, 2, 4).reshape(-1, 3, size, size)

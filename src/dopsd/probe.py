@@ -1,0 +1,106 @@
+"""The in-context probe: does the untouched few-step generator, trained on text alone, draw what an encoder saw?
+
+The prompt says "[V]" and nothing else. What the target picture shows is then unstated, and a context that has seen the
+picture is judged by the share of it that is drawn, from the same noise in every context.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dopsd import prompts
+from dopsd.evaluate import Number, draw
+from dopsd.metrics.fidelity import found
+from dopsd.metrics.reader import Reader
+from dopsd.metrics.stats import interval
+from dopsd.mini.world import ATTRIBUTES, NAMES, SIZE, Scenes, render, sample_scenes, visible
+from dopsd.pictures import to_pil
+from dopsd.seeds import stream
+
+CONTEXTS = ("text", "image_text", "wrong_image_text", "image")
+SHEET_COLUMNS = 12
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Pictures to be seen, the prompt that goes with each, and the noise to draw from."""
+
+    scenes: Scenes
+    images: Tensor
+    texts: list[str]
+    noise: Tensor
+
+
+def targets(n: int, seed: int, shape: tuple[int, ...]) -> Targets:
+    """n held-out scenes, every style in equal number, in random order (so that the next one is a fair wrong picture).
+
+    shape: of one sample's noise, (C, h, w). ValueError where n is below the number of styles.
+    """
+    generator = stream("probe", seed)
+    scenes = sample_scenes(n, generator)
+    styles = len(ATTRIBUTES["style"])
+    if n < styles:
+        raise ValueError(f"{n} targets cannot show {styles} styles; raise probe.images in params.yaml")
+    scenes.attributes[:, NAMES.index("style")] = (torch.arange(n) % styles)[torch.randperm(n, generator=generator)]
+    noise = torch.randn(n, *shape, generator=generator)
+    return Targets(scenes, render(scenes), prompts.open_prompts(n, seed), noise)
+
+
+def contexts(backbone, kind: str, asked: Targets, layer: int) -> list[Tensor]:
+    """The generator's input in one of `CONTEXTS`; ValueError on another name. Without a picture the layer is the
+    student's own, so `layer` changes nothing for "text"."""
+    if kind == "text":
+        return backbone.context(asked.texts)
+    pictures = [to_pil(image) for image in asked.images]
+    if kind == "image_text":
+        return backbone.context(asked.texts, pictures, layer)
+    if kind == "wrong_image_text":
+        return backbone.context(asked.texts, [*pictures[1:], pictures[0]], layer)
+    if kind == "image":
+        return backbone.context([""] * len(pictures), pictures, layer)
+    raise ValueError(f"unknown context {kind!r}; known: {CONTEXTS}")
+
+
+def score(images: Tensor, asked: Targets, reader: Reader) -> dict[str, Number]:
+    """Share of the targets' visible attributes that the pictures show: an entry an attribute, and "mean" over all."""
+    shown = visible(asked.scenes.attributes)
+    hit = found(reader.read(images), asked.scenes.attributes) & shown
+    scores = {a: interval(hit[shown[:, i], i].float().numpy()) for i, a in enumerate(NAMES)}
+    return scores | {"mean": interval((hit.sum(1) / shown.sum(1)).numpy())}
+
+
+@torch.no_grad()
+def probe(
+    backbone, reader: Reader, settings, *, layer: int, seed: int, batch_size: int
+) -> tuple[dict, list[dict], Tensor]:
+    """Run the probe -> (scores of every context at the native steps and layer, table rows, pictures for the sheet).
+
+    settings: contexts, nfe (the first is the native one), layers, images and table_images (targets of the table's other
+    cells, fewer). layer: the native one. Rows: {context, nfe, layer, attribute, value, low, high, n}. Pictures
+    (1 + contexts, columns, 3, 64, 64): targets first, then a row a context.
+    """
+    asked = targets(settings.images, seed, tuple(backbone.latent_shape(SIZE, SIZE)))
+    few = Targets(
+        asked.scenes[: settings.table_images],
+        asked.images[: settings.table_images],
+        asked.texts[: settings.table_images],
+        asked.noise[: settings.table_images],
+    )
+    native = settings.nfe[0]
+    scores, rows, sheet = {}, [], [asked.images[:SHEET_COLUMNS]]
+    for kind in settings.contexts:
+        for at in settings.layers if kind != "text" else [layer]:
+            main = at == layer
+            given = contexts(backbone, kind, asked if main else few, at)
+            for nfe in settings.nfe:
+                who = asked if main and nfe == native else few
+                images = draw(backbone, given[: len(who.texts)], who.noise, nfe, batch_size)
+                cell = score(images, who, reader)
+                rows += [{"context": kind, "nfe": nfe, "layer": at, "attribute": a, **v} for a, v in cell.items()]
+                if who is asked:
+                    scores[kind] = cell
+                    sheet.append(images[:SHEET_COLUMNS])
+    return scores, rows, torch.stack(sheet)

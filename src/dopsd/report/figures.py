@@ -1,0 +1,176 @@
+"""The figures. Each function takes what was measured and returns a matplotlib figure; `save` writes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
+from PIL import Image
+
+from dopsd import paths
+from dopsd.errors import UserError
+from dopsd.metrics.stats import interval
+
+TILE = 64  # pixels of a picture
+SCALE = 3  # how much larger a picture is shown, without smoothing
+SHOWN = 3  # pictures a cell of the comparison
+COLOURS = {"base": "#777777", "described": "#2a9d4e", "sft": "#d9822b", "dopsd": "#2566c7"}
+NAMES = {"base": "Base", "described": "Base, concept described", "sft": "SFT", "dopsd": "D-OPSD"}
+DPI = 100
+
+
+def label(method: str) -> str:
+    """How a method is called in figures and tables."""
+    return NAMES.get(method, method)
+
+
+def colour(method: str) -> str | None:
+    """The method's colour in every figure; None lets matplotlib choose."""
+    return COLOURS.get(method)
+
+
+def save(figure: Figure, file: Path) -> None:
+    """Write a PNG without the time or the program's version in it, so that equal figures are equal files."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, dpi=DPI, metadata={"Software": None})
+
+
+def read_tiles(file: Path, count: int, every: int = 1) -> np.ndarray:
+    """The first `count` of every `every`-th tile of a contact sheet, side by side: (TILE, count TILE, 3)."""
+    if not file.exists():
+        raise UserError(f"{file}: missing; run `dvc repro`")
+    sheet = np.asarray(Image.open(file).convert("RGB"))
+    columns = sheet.shape[1] // TILE
+    tiles = [np.divmod(k * every, columns) for k in range(count)]
+    return np.concatenate([sheet[r * TILE : (r + 1) * TILE, c * TILE : (c + 1) * TILE] for r, c in tiles], 1)
+
+
+def picture_grid(rows: list[list[np.ndarray]], columns: list[str], names: list[str]) -> Figure:
+    """Pictures in rows and columns with titles, magnified without smoothing; a column's are of one width."""
+    gap, left, top = 12, 190, 50
+    widths = [image.shape[1] * SCALE for image in rows[0]]
+    heights = [row[0].shape[0] * SCALE for row in rows]
+    width, height = left + sum(widths) + gap * len(widths), top + sum(heights) + gap * len(heights)
+    figure = Figure(figsize=(width / DPI, height / DPI), facecolor="white")
+    y = top
+    for row, name, tall in zip(rows, names, heights, strict=True):
+        x = left
+        figure.text((left - 10) / width, 1 - (y + tall / 2) / height, name, ha="right", va="center", fontsize=17)
+        for image, title, wide in zip(row, columns, widths, strict=True):
+            axes = figure.add_axes((x / width, 1 - (y + tall) / height, wide / width, tall / height))
+            axes.imshow(np.kron(image, np.ones((SCALE, SCALE, 1), np.uint8)), interpolation="nearest", aspect="auto")
+            axes.set_axis_off()
+            if y == top:
+                axes.set_title(title, fontsize=20, pad=10)
+            x += wide + gap
+        y += tall + gap
+    return figure
+
+
+def comparison(concepts: list[str], methods: list[str], seed: int, noises: int) -> Figure:
+    """The paper's figure: a row a concept; training pictures, then every method on equal prompts and noise."""
+    rows = []
+    for concept in concepts:
+        folder = paths.concept_set(concept) / "target_images"
+        training = [np.asarray(Image.open(f).convert("RGB")) for f in sorted(folder.glob("*.png"))[:SHOWN]]
+        cells = [read_tiles(paths.samples(m, concept, seed) / "scenes.png", SHOWN, noises) for m in methods]
+        rows.append([np.concatenate(training, 1), *cells])
+    return picture_grid(rows, ["Training images", *map(label, methods)], concepts)
+
+
+def _means(table: pd.DataFrame, by: list[str], score: str) -> pd.DataFrame:
+    """Mean and interval of a score over cells, for every value of `by`."""
+    groups = table.dropna(subset=[score]).groupby(by, sort=True)
+    return pd.DataFrame([dict(zip(by, key, strict=True)) | interval(g[score].tolist()) for key, g in groups])
+
+
+def _arms(means: pd.DataFrame) -> np.ndarray:
+    """Lengths of the error bars; a jackknife's centre can lie outside a bootstrap's interval by a rounding error."""
+    return np.maximum([means.value - means.low, means.high - means.value], 0)
+
+
+def fidelity_retention(table: pd.DataFrame) -> Figure:
+    """Along training, concept fidelity on new scenes against what is kept elsewhere: a line a method, a dot a step."""
+    table = table.dropna(subset=["concept_fidelity"])
+    panels = {
+        "retention_frechet": "ordinary prompts: Fréchet distance\nto the untouched model (lower = kept)",
+        "sharpness": "new scenes: sharpness\n(1 = as sharp as the world's renders)",
+        "leakage": "ordinary prompts: concept's attributes\ndrawn unasked (base = chance)",
+    }
+    figure = Figure(figsize=(15, 4.6), layout="constrained")
+    for axes, (score, title) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+        for method, rows in table.groupby("method", sort=False):
+            x, y = _means(rows, ["step"], "concept_fidelity"), _means(rows, ["step"], score)
+            bars = {"yerr": _arms(y), "xerr": _arms(x), "capsize": 2}
+            axes.errorbar(x.value, y.value, fmt="o-", color=colour(method), label=label(method), **bars)
+            for step, a, b in zip(x.step, x.value, y.value, strict=True):
+                if step:
+                    axes.annotate(int(step), (a, b), xytext=(4, 4), textcoords="offset points", fontsize=8)
+        axes.set(xlabel="concept fidelity on new scenes", title=title)
+        axes.grid(alpha=0.3)
+    figure.axes[0].legend()
+    return figure
+
+
+def nfe(cells: dict[tuple[str, str, int], dict]) -> Figure:
+    """Quality on ordinary prompts against the number of steps, before (base) and after each fine-tuning."""
+    panels = {
+        "quality_frechet": "Fréchet distance to held-out renders (lower = better)",
+        "quality_adherence": "adherence to the prompt",
+        "quality_sharpness": "sharpness (1 = the world's renders)",
+    }
+    last = {who: cell["steps"][max(cell["steps"], key=int)]["ordinary"] for who, cell in cells.items()}
+    full = max(map(len, last.values()))
+    rows = [
+        {"method": method, "nfe": int(steps)} | {k: scores[k]["value"] for k in panels}
+        for (method, _, _), ordinary in last.items()
+        if len(ordinary) == full and method != "described"  # on ordinary prompts that is the base
+        for steps, scores in ordinary.items()
+    ]
+    table = pd.DataFrame(rows)
+    figure = Figure(figsize=(15, 4.4), layout="constrained")
+    for axes, (score, title) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+        for method, mine in table.groupby("method", sort=False):
+            y = _means(mine, ["nfe"], score)
+            bars = {"yerr": _arms(y), "capsize": 2}
+            axes.errorbar(y.nfe, y.value, fmt="o-", color=colour(method), label=label(method), **bars)
+        axes.set_xscale("log", base=2)
+        axes.set(xlabel="steps (NFE)", title=title, xticks=sorted(table.nfe.unique()))
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.grid(alpha=0.3)
+    figure.axes[0].legend()
+    return figure
+
+
+def loss(table: pd.DataFrame) -> Figure:
+    """Loss curves: a panel a method (their losses are different quantities), a thin line a training, a thick mean."""
+    methods = list(dict.fromkeys(table.method))
+    figure = Figure(figsize=(5 * len(methods), 3.6), layout="constrained")
+    for axes, method in zip(np.atleast_1d(figure.subplots(1, len(methods))), methods, strict=True):
+        mine = table[table.method == method]
+        for _, run in mine.groupby(["concept", "seed"]):
+            axes.plot(run.step, run.loss, color=colour(method), alpha=0.25, linewidth=0.8)
+        axes.plot(mine.groupby("step").loss.mean(), color=colour(method))
+        axes.set(title=label(method), xlabel="step", ylabel="loss", yscale="log")
+        axes.grid(alpha=0.3)
+    return figure
+
+
+CONTEXTS = {
+    "text": "text only",
+    "image_text": "target image\n+ text",
+    "wrong_image_text": "another image\n+ text",
+    "image": "target image,\nno text",
+}
+
+
+def probe(contexts: list[str]) -> Figure:
+    """The probe's sheet: target pictures, then what each context made the untouched model draw from equal noise."""
+    if not paths.PROBE_SHEET.exists():
+        raise UserError(f"{paths.PROBE_SHEET}: missing; run `dvc repro probe`")
+    sheet = np.asarray(Image.open(paths.PROBE_SHEET).convert("RGB"))
+    rows = [[sheet[i * TILE : (i + 1) * TILE]] for i in range(len(sheet) // TILE)]
+    return picture_grid(rows, [""], ["target", *(CONTEXTS[c] for c in contexts)])

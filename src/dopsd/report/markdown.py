@@ -1,0 +1,105 @@
+"""REPORT.md: a template filled from the files of scores. No number is written by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+
+from dopsd.report.figures import CONTEXTS, label
+from dopsd.report.tables import AGAINST, summary_markdown
+
+TEMPLATE = Path(__file__).with_name("report.md.j2")
+
+
+def labels(few: int, many: int) -> dict[str, str]:
+    """The scores of the summary, in order, with what they are called; each says where 0 or 1 lies."""
+    return {
+        "concept_fidelity": "new scenes: concept fidelity",
+        "clip_i": "new scenes: CLIP-I",
+        "adherence": "new scenes: adherence",
+        "style": "new scenes: style",
+        "sharpness": "new scenes: sharpness (1 = renders)",
+        "copying": "new scenes: nearest training image",
+        "diversity": "new scenes: diversity",
+        f"retention_frechet@{few}": f"kept, {few} NFE: Fréchet to untouched (0 = kept)",
+        f"retention_frechet@{many}": f"kept, {many} NFE: Fréchet to untouched (0 = kept)",
+        f"retention_kid@{few}": f"kept, {few} NFE: KID to untouched",
+        f"retention_adherence@{few}": f"kept, {few} NFE: adherence (1 = kept)",
+        f"retention_adherence@{many}": f"kept, {many} NFE: adherence (1 = kept)",
+        f"retention_sharpness@{few}": f"kept, {few} NFE: sharpness (1 = kept)",
+        f"retention_sharpness@{many}": f"kept, {many} NFE: sharpness (1 = kept)",
+        f"leakage@{few}": f"leakage, {few} NFE (base = chance)",
+        "few_step_frechet": f"few-step gap: Fréchet, {few} over {many} NFE",
+        "few_step_sharpness": f"few-step gap: sharpness, {few} over {many} NFE",
+    }
+
+
+def verdict(table: pd.DataFrame, score: str, method: str, what: str, higher_is: str, lower_is: str) -> str:
+    """One sentence on a method's paired difference to SFT, which says so where the interval holds 0."""
+    row = table[(table.score == score) & (table.method == method)]
+    if row.empty or "difference" not in row or row.difference.isna().all():
+        return f"{label(method)}: no difference of {what} to {label(AGAINST)} was measured."
+    d, low, high = (float(row[c].iloc[0]) for c in ("difference", "difference_low", "difference_high"))
+    span = f"{d:+.3f} [{low:+.3f}, {high:+.3f}]"
+    told = "no difference is shown (the interval holds 0)" if low <= 0 <= high else higher_is if d > 0 else lower_is
+    return f"{label(method)} against {label(AGAINST)}, {what}: {span}, {told}."
+
+
+def probe_table(scores: dict) -> str:
+    """The probe's scores as Markdown: a row an attribute, a column a context."""
+    rows = {
+        CONTEXTS[context].replace("\n", " "): {
+            a: f"{v['value']:.2f} [{v['low']:.2f}, {v['high']:.2f}]" for a, v in row.items()
+        }
+        for context, row in scores.items()
+    }
+    return pd.DataFrame(rows).to_markdown()
+
+
+def above_controls(scores: dict) -> list[str]:
+    """The attributes where [target image + text] lies above text only and [another image + text], intervals apart."""
+    seen, controls = scores["image_text"], (scores["text"], scores["wrong_image_text"])
+    return [a for a in seen if a != "mean" and all(seen[a]["low"] > c[a]["high"] for c in controls)]
+
+
+def numbers_table(scores: dict, prefix: str = "") -> list[tuple[str, dict]]:
+    """Nested scores as (dotted name, number) pairs."""
+    if "value" in scores:
+        return [(prefix, scores)]
+    return [pair for k, v in scores.items() for pair in numbers_table(v, f"{prefix}.{k}" if prefix else k)]
+
+
+def report(table: pd.DataFrame, probe: dict, miniature: dict, step_size: dict, params, nfe: tuple[int, int]) -> str:
+    """Fill the template. table: the summary; probe, miniature, step_size: the files of scores of these names."""
+    few, many = nfe
+    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    mine = "dopsd"
+    sentences = [
+        verdict(table, "concept_fidelity", mine, "concept fidelity on new scenes", "higher", "lower"),
+        verdict(table, "sharpness", mine, "sharpness on new scenes", "sharper", "more blurred"),
+        verdict(
+            table,
+            f"retention_frechet@{few}",
+            mine,
+            f"distance to the untouched model at {few} NFE",
+            "farther",
+            "nearer",
+        ),
+        verdict(table, "few_step_frechet", mine, "few-step gap (Fréchet)", "a wider gap", "a narrower gap"),
+        verdict(table, f"leakage@{few}", mine, "leakage", "leaks more", "leaks less"),
+    ]
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        sentences=sentences,
+        summary=summary_markdown(table, labels(few, many)),
+        probe=probe_table(probe),
+        above=above_controls(probe),
+        miniature=numbers_table(miniature),
+        step_size=numbers_table(step_size),
+        grid=params.grid,
+        few=few,
+        many=many,
+        cells=len(params.grid.concepts) * len(params.grid.seeds),
+        label=label,
+    )

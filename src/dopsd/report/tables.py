@@ -1,0 +1,115 @@
+"""The tables: one tidy row a cell, and the methods' means with their paired differences to SFT."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from dopsd import paths
+from dopsd.errors import UserError
+from dopsd.files import read_json
+from dopsd.metrics.stats import interval, paired_difference
+
+SCENES = ("concept_fidelity", "clip_i", "adherence", "style", "sharpness", "copying", "diversity")
+ORDINARY = ("retention_frechet", "retention_kid", "retention_adherence", "retention_sharpness", "leakage")
+COLUMNS = ["method", "concept", "kind", "seed", "step", "nfe", *SCENES, *ORDINARY]
+AGAINST = "sft"
+LOSS = ("loss", "lr", "grad_norm")  # a loss.csv has its times too, which no two runs share
+
+
+def read_cells(methods: list[str], concepts: list[str], seeds: list[int]) -> dict[tuple[str, str, int], dict]:
+    """The scores of every cell of the grid, in the grid's order."""
+    return {(m, c, s): read_json(paths.cell(m, c, s)) for m in methods for c in concepts for s in seeds}
+
+
+def comparison(cells: dict[tuple[str, str, int], dict], kinds: dict[str, str]) -> pd.DataFrame:
+    """One row a method x concept x seed x step x NFE with `COLUMNS`.
+
+    New scenes are drawn at one NFE and scored in its row; the other NFE have ordinary prompts only, at the last step.
+    kinds: concept -> "object" or "style".
+    """
+    rows = []
+    for (method, concept, seed), cell in cells.items():
+        for step, scores in cell["steps"].items():
+            for nfe in sorted(scores["ordinary"], key=int):
+                scenes, ordinary = scores["scenes"].get(nfe), scores["ordinary"][nfe]
+                who = {"method": method, "concept": concept, "kind": kinds[concept], "seed": seed}
+                row = who | {"step": int(step), "nfe": int(nfe)}
+                row |= {k: scenes[k]["value"] if scenes else None for k in SCENES}
+                rows.append(row | {k: ordinary[k]["value"] for k in ORDINARY})
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    return table.astype(dict.fromkeys((*SCENES, *ORDINARY), float))
+
+
+def trajectory(table: pd.DataFrame) -> pd.DataFrame:
+    """`comparison` as one row a method and step: means over the cells, at the NFE that new scenes are drawn at."""
+    few = table.dropna(subset=["concept_fidelity"])
+    return few.groupby(["method", "step"], sort=False)[[*SCENES, *ORDINARY]].mean().reset_index()
+
+
+def at_last_step(cell: dict) -> dict[str, float]:
+    """A finished training's scores in one flat row: "name" for new scenes, "name@nfe" for ordinary prompts."""
+    scores = cell["steps"][max(cell["steps"], key=int)]
+    flat = {k: scene[k]["value"] for scene in scores["scenes"].values() for k in SCENES}
+    for nfe in sorted(scores["ordinary"], key=int):
+        flat |= {f"{k}@{nfe}": v["value"] for k, v in scores["ordinary"][nfe].items()}
+    return flat | {f"few_step_{k}": v["value"] for k, v in cell["few_step_gap"].items()}
+
+
+def summary(cells: dict[tuple[str, str, int], dict]) -> pd.DataFrame:
+    """Means of the methods and paired differences to SFT, each with a 95 % interval over the concept x seed cells.
+
+    Columns: score, method, value, low, high, n, difference, difference_low, difference_high. A cell is the unit: its
+    pictures share one training. Scores that not every cell has (the full range of NFE) are left out.
+    """
+    flat: dict[str, dict[tuple, dict]] = {}
+    for (method, concept, seed), cell in cells.items():
+        flat.setdefault(method, {})[concept, seed] = at_last_step(cell)
+    common = set.intersection(*(set(row) for rows in flat.values() for row in rows.values()))
+    names = [name for name in next(iter(next(iter(flat.values())).values())) if name in common]
+    out = []
+    for name in names:
+        for method, rows in flat.items():
+            values = [row[name] for row in rows.values()]
+            line = {"score": name, "method": method, **interval(values)}
+            if method != AGAINST and AGAINST in flat:
+                other = [flat[AGAINST][unit][name] for unit in rows]
+                line |= {
+                    {"value": "difference"}.get(k, f"difference_{k}"): v
+                    for k, v in paired_difference(values, other).items()
+                    if k != "n"
+                }
+            out.append(line)
+    return pd.DataFrame(out)
+
+
+def _number(value: float, low: float, high: float, sign: bool = False) -> str:
+    digits = 3 if max(abs(value), abs(low), abs(high)) < 10 else 1
+    form = f"{'+' if sign else ''}.{digits}f"
+    return f"{value:{form}} [{low:{form}}, {high:{form}}]"
+
+
+def summary_markdown(table: pd.DataFrame, labels: dict[str, str]) -> str:
+    """`summary` as two Markdown tables: means, then differences to SFT. labels: score -> what it is called."""
+    table = table[table.score.isin(labels)].assign(score=lambda t: t.score.map(labels))
+    order, methods = [x for x in labels.values() if x in set(table.score)], list(dict.fromkeys(table.method))
+    mean = table.assign(text=[_number(r.value, r.low, r.high) for r in table.itertuples()])
+    parts = [mean.pivot(index="score", columns="method", values="text").loc[order, methods].to_markdown()]
+    if "difference" in table:
+        other = table.dropna(subset=["difference"])
+        text = [_number(r.difference, r.difference_low, r.difference_high, sign=True) for r in other.itertuples()]
+        wide = other.assign(text=text).pivot(index="score", columns="method", values="text")
+        parts.append(wide.loc[order, [m for m in methods if m != AGAINST]].to_markdown())
+    return "\n\n".join(parts) + "\n"
+
+
+def losses(trained: list[str], concepts: list[str], seeds: list[int]) -> pd.DataFrame:
+    """Every training's loss curve: columns method, concept, seed, step and `LOSS`."""
+    out = []
+    for method in trained:
+        for concept in concepts:
+            for seed in seeds:
+                file = paths.adapters(method, concept, seed) / "loss.csv"
+                if not file.exists():
+                    raise UserError(f"{file}: missing; run `dvc repro`")
+                out.append(pd.read_csv(file).assign(method=method, concept=concept, seed=seed))
+    return pd.concat(out, ignore_index=True)[["method", "concept", "seed", "step", *LOSS]]

@@ -1,0 +1,1 @@
+"""One thin file a DVC stage: read params.yaml, call one function, write its outputs."""

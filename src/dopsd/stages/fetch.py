@@ -1,0 +1,18 @@
+"""Stage `fetch`: write the concept sets, those of the grid and the one that the step size is chosen on."""
+
+from __future__ import annotations
+
+from dopsd import config, paths
+from dopsd.mini.concept_sets import write_concept_set
+from dopsd.stages._run import run
+
+
+def main() -> None:
+    """Write data/concepts/<name>/ for every concept that params.yaml names."""
+    params = config.load()
+    for concept in dict.fromkeys([*params.grid.concepts, params.step_size.concept]):
+        write_concept_set(concept, paths.concept_set(concept), params.fetch.images, params.fetch.seed)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,25 @@
+"""Stages of the recipe: train one part of the miniature, or measure what there is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dopsd import config, paths
+from dopsd.errors import UserError
+from dopsd.mini.recipe import PARTS
+from dopsd.stages._run import run
+
+
+def main(part: Annotated[str, typer.Argument()], models: Path = Path("models"), work: Path = paths.WORK) -> None:
+    """Train PART (reader, clip, encoder, vision, align, autoencoder, base, turbo) by its section of params.yaml."""
+    if part not in PARTS:
+        raise UserError(f"unknown part {part!r}; known: {', '.join(PARTS)}")
+    recipe = config.load().recipe
+    PARTS[part](getattr(recipe, part), recipe.seed, models, work)
+
+
+if __name__ == "__main__":
+    run(main)

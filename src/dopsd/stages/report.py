@@ -1,0 +1,46 @@
+"""Stage `report`: tables, figures and REPORT.md from the scores; the grid comes from params.yaml, never from a glob."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dopsd import config, paths
+from dopsd.files import read_json, write_csv
+from dopsd.mini.world import CONCEPTS
+from dopsd.report import figures, markdown, tables
+from dopsd.stages._run import run
+
+
+def main() -> None:
+    """Write reports/tables, reports/figures and reports/REPORT.md, and show the summary."""
+    params = config.load()
+    grid, settings = params.grid, params.evaluate
+    few, many = min(settings.nfe), max(settings.nfe)
+    cells = tables.read_cells(grid.methods, grid.concepts, grid.seeds)
+    table = tables.comparison(cells, {c: CONCEPTS[c].kind for c in grid.concepts})
+    summary, losses = tables.summary(cells), tables.losses(grid.trained, grid.concepts, grid.seeds)
+    written = {"comparison": table, "trajectory": tables.trajectory(table), "summary": summary, "loss": losses}
+    for name, rows in written.items():
+        write_csv(rows, paths.TABLES / f"{name}.csv")
+    text = tables.summary_markdown(summary, markdown.labels(few, many))
+    (paths.TABLES / "summary.md").write_text(text, encoding="utf-8")
+
+    shown = [m for m in grid.methods if m != "described"]
+    drawn = {
+        "comparison": figures.comparison(grid.concepts, shown, grid.seeds[0], settings.noises),
+        "fidelity_retention": figures.fidelity_retention(table),
+        "nfe": figures.nfe(cells),
+        "loss": figures.loss(losses),
+        "probe": figures.probe(params.probe.contexts),
+    }
+    for name, figure in drawn.items():
+        figures.save(figure, paths.FIGURES / f"{name}.png")
+
+    scores = {n: read_json(paths.METRICS / f"{n}.json") for n in ("probe", "miniature", "step_size")}
+    report = Path("reports/REPORT.md")
+    report.write_text(markdown.report(summary, **scores, params=params, nfe=(few, many)), encoding="utf-8")
+    print(text + f"\nThe report: {report}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,67 @@
+"""The rule that chooses each method's learning rate, on a concept that the comparison does not use.
+
+Among the candidates: the largest mean, over the checkpoints, of (concept fidelity + retention of adherence) / 2, both in
+few steps. The first is 1 when "[V]" is drawn as it should be, the second 1 when ordinary prompts are followed as before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from dopsd import lora
+from dopsd.backbones.base import Backbone
+from dopsd.evaluate import Instruments, draw_reference, evaluate_cell
+from dopsd.mini.concept_sets import Training
+from dopsd.train import train
+
+
+def score(cell: dict, nfe: int) -> list[dict]:
+    """Fidelity, retention and their mean at every checkpoint of a cell: rows {step, fidelity, retention, score}."""
+    rows = []
+    for step, at in cell["steps"].items():
+        fidelity = at["scenes"][str(nfe)]["concept_fidelity"]["value"]
+        retention = at["ordinary"][str(nfe)]["retention_adherence"]["value"]
+        rows.append(
+            {"step": int(step), "fidelity": fidelity, "retention": retention, "score": (fidelity + retention) / 2}
+        )
+    return rows
+
+
+def choose(table: pd.DataFrame) -> dict[str, dict]:
+    """The winner of each method: {method: {"value", "low", "high", "n"}}, low and high its neighbours among the n
+    candidates (the resolution of the search). table: rows {method, learning_rate, step, score}."""
+    chosen = {}
+    for method, rows in table.groupby("method", sort=False):
+        means = rows.groupby("learning_rate").score.mean()
+        rates, best = list(means.index), int(means.argmax())
+        low, high = rates[max(best - 1, 0)], rates[min(best + 1, len(rates) - 1)]
+        chosen[method] = {"value": float(rates[best]), "low": float(low), "high": float(high), "n": len(rates)}
+    return chosen
+
+
+def search(
+    open_backbone: Callable[[], Backbone], manifest: Path, training: Training, tools: Instruments, params, work: Path
+) -> pd.DataFrame:
+    """Train and score every method with every candidate -> rows {method, learning_rate, step, fidelity, ...}."""
+    few = min(params.evaluate.nfe)
+    settings = params.evaluate.model_copy(update={"nfe": (few, few), "nfe_sweep": ()})
+    seed, rows = params.step_size.seed, []
+    reference = draw_reference(open_backbone(), seed, settings, every_nfe=False)
+    for method in params.grid.trained:
+        for rate in params.step_size.candidates:
+            out = work / "step_size" / method / f"{rate:g}"
+            train(open_backbone(), manifest, method, params.train, seed=seed, learning_rate=rate, out=out, work=work)
+            backbone = open_backbone()
+
+            def checkpoints(backbone=backbone, out=out) -> Iterator[int]:
+                for step in params.train.checkpoints:
+                    lora.load(backbone.transformer, out / f"step-{step:04d}")
+                    yield step
+
+            shared = {"seed": seed, "described": False, "every_nfe": False}
+            cell, _ = evaluate_cell(backbone, checkpoints(), training, reference, tools, settings, **shared)
+            rows += [{"method": method, "learning_rate": rate, **row} for row in score(cell, few)]
+    return pd.DataFrame(rows)

@@ -1,0 +1,56 @@
+"""What many tests share: the repository's root, and a tiny random-weight pipeline of the real classes, saved to disk."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TQDM_DISABLE", "1")
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from dopsd import backbones, config
+
+ROOT = Path(__file__).parents[1]
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def params():
+    """The repository's params.yaml."""
+    return config.load(ROOT / "params.yaml")
+
+
+@pytest.fixture(scope="session")
+def settings():
+    """The backbone section with the repository's own models, wherever the test runs."""
+    section = config.load(ROOT / "params.yaml").backbone
+    paths = {"model": str(ROOT / section.model), "vlm": str(ROOT / section.vlm), "device": "cpu"}
+    return section.model_copy(update=paths)
+
+
+@pytest.fixture
+def backbone(settings):
+    """The miniature, freshly opened: a test may put adapters on it."""
+    return backbones.load(settings)
+
+
+@pytest.fixture
+def train_settings(params):
+    """A short training."""
+    return params.train.model_copy(
+        update={"steps": 4, "checkpoints": (2, 4), "lora_rank": 4, "lora_alpha": 8, "rollout_steps": 3, "ema": 0.9}
+    )
+
+
+@pytest.fixture(scope="session")
+def concept_set(tmp_path_factory):
+    """An image-text set of the world with two pictures: its manifest."""
+    from dopsd.mini.concept_sets import write_concept_set
+
+    folder = tmp_path_factory.mktemp("beacon")
+    write_concept_set("beacon", folder, images=2, seed=0)
+    return folder / "data.jsonl"

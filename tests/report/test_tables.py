@@ -1,0 +1,91 @@
+import pandas as pd
+import pytest
+
+from dopsd import paths
+from dopsd.errors import UserError
+from dopsd.report import markdown, tables
+
+
+@pytest.fixture
+def cells(repository):
+    return tables.read_cells(repository.grid.methods, repository.grid.concepts, repository.grid.seeds)
+
+
+def test_comparison_has_the_agreed_columns_and_one_row_a_cell_step_and_nfe(repository, cells):
+    table = tables.comparison(cells, repository.kinds)
+    assert list(table) == [
+        "method",
+        "concept",
+        "kind",
+        "seed",
+        "step",
+        "nfe",
+        "concept_fidelity",
+        "clip_i",
+        "adherence",
+        "style",
+        "sharpness",
+        "copying",
+        "diversity",
+        "retention_frechet",
+        "retention_kid",
+        "retention_adherence",
+        "retention_sharpness",
+        "leakage",
+    ]
+    assert not table.duplicated(["method", "concept", "seed", "step", "nfe"]).any()
+    assert set(table[table.method.isin(["base", "described"])].step) == {0}
+    sft = table[(table.method == "sft") & (table.concept == "beacon") & (table.seed == 0)]
+    assert list(zip(sft.step, sft.nfe, strict=True)) == [(20, 4), (40, 1), (40, 4), (40, 32)]
+    assert sft.concept_fidelity.notna().tolist() == [True, False, True, False]
+    assert sft.retention_frechet.notna().all()
+    assert set(table[table.concept == "fresco"].kind) == {"style"}
+
+
+def test_summary_takes_the_last_step_and_pairs_cells_with_sft(cells):
+    table = tables.summary(cells).set_index(["score", "method"])
+    assert table.loc[("concept_fidelity", "sft"), "value"] == pytest.approx(0.5 + 0.05 + 0.04)
+    dopsd = table.loc[("concept_fidelity", "dopsd")]
+    assert dopsd.n == 4
+    # the seeds differ by .1, the paired differences do not: pairing takes the spread out
+    assert dopsd.high - dopsd.low > 0.01
+    assert dopsd.difference == pytest.approx(0.2)
+    assert dopsd.difference_high - dopsd.difference_low == pytest.approx(0, abs=1e-9)
+    assert pd.isna(table.loc[("concept_fidelity", "sft"), "difference"])
+
+
+def test_summary_leaves_out_what_not_every_cell_has(cells):
+    scores = set(tables.summary(cells).score)
+    assert "retention_frechet@4" in scores and "retention_frechet@32" in scores
+    assert "retention_frechet@1" not in scores
+
+
+def test_summary_markdown_shows_means_and_signed_differences(cells):
+    text = tables.summary_markdown(tables.summary(cells), markdown.labels(4, 32))
+    means, differences = text.strip().split("\n\n")
+    assert "0.590 [" in means
+    assert "+0.200 [+0.200, +0.200]" in differences and "-0.4" in differences
+    assert "| sft" in means.splitlines()[0] and "| sft" not in differences.splitlines()[0]
+
+
+def test_trajectory_is_the_mean_over_cells_at_every_step(repository, cells):
+    table = tables.trajectory(tables.comparison(cells, repository.kinds)).set_index(["method", "step"])
+    assert list(table.loc["sft"].index) == [20, 40]
+    assert table.loc[("sft", 20), "concept_fidelity"] == pytest.approx(0.5 + 0.05 + 0.02)
+
+
+def test_losses_leave_the_times_out(repository):
+    grid = repository.grid
+    table = tables.losses(grid.trained, grid.concepts, grid.seeds)
+    assert list(table) == ["method", "concept", "seed", "step", "loss", "lr", "grad_norm"]
+    assert len(table) == 2 * 2 * 2 * 5
+
+
+def test_a_missing_or_broken_cell_is_one_clear_error(repository):
+    file = paths.cell("sft", "beacon", 0)
+    file.write_text("{")
+    with pytest.raises(UserError, match=r"0\.json: not JSON"):
+        tables.read_cells(["sft"], ["beacon"], [0])
+    file.unlink()
+    with pytest.raises(UserError, match=r"0\.json: missing; run `dvc repro`"):
+        tables.read_cells(["sft"], ["beacon"], [0])

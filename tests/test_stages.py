@@ -1,0 +1,115 @@
+"""Every stage through its command line, two steps on a tiny grid, in a folder of its own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+TINY = {
+    "grid": {"concepts": ["beacon"], "seeds": [0, 1]},
+    "train": {"steps": 2, "checkpoints": [1, 2], "batch_size": 2, "rollout_steps": 2, "lora_rank": 2},
+    "step_size": {"candidates": [1e-4, 1e-3]},
+    "evaluate": {
+        "scenes": 2,
+        "noises": 2,
+        "ordinary": 8,
+        "nfe": [1, 2],
+        "nfe_sweep": [3],
+        "renders": 8,
+        "batch_size": 8,
+    },
+    "probe": {"nfe": [1, 2], "layers": [-1, -2], "images": 12, "table_images": 6},
+    "miniature": {"images": 24, "prompts": 2, "noises": 2},
+}
+RECIPE = {"steps": 2, "batch_size": 8, "scenes": 64, "captions": 1, "compiled": False}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A working directory with a tiny params.yaml and the shipped models."""
+    folder = tmp_path_factory.mktemp("repository")
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for section, values in TINY.items():
+        params[section] |= values
+    for part in params["recipe"].values():
+        if isinstance(part, dict):
+            part |= {k: v for k, v in RECIPE.items() if k in part}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    (folder / "models").mkdir()
+    for model in (ROOT / "models").glob("mini-*"):
+        (folder / "models" / model.name).symlink_to(model)
+    return folder
+
+
+def stage(folder: Path, *arguments: str, fails: bool = False) -> str:
+    """Run a stage; its output."""
+    command = [sys.executable, "-m", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    assert (done.returncode != 0) == fails, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def numbers(tree: dict) -> list[dict]:
+    return [tree] if "value" in tree else [n for child in tree.values() for n in numbers(child)]
+
+
+def test_the_comparison_from_fetch_to_report(folder):
+    stage(folder, "dopsd.stages.fetch")
+    assert (folder / "data/concepts/lantern/data.jsonl").exists()
+    missing = stage(folder, "dopsd.stages.train", "--method", "sft", "--concept", "beacon", "--seed", "0", fails=True)
+    assert missing.strip().splitlines()[-1].startswith("error: reports/metrics/step_size.json: missing")
+    assert "Traceback" not in missing
+    stage(folder, "dopsd.stages.step_size")
+    stage(folder, "dopsd.stages.probe")
+    for seed in ("0", "1"):
+        stage(folder, "dopsd.stages.reference", "--seed", seed)
+        cell = ("--concept", "beacon", "--seed", seed)
+        stage(folder, "dopsd.stages.evaluate", "--method", "base", "--method", "described", *cell)
+        for method in ("sft", "dopsd"):
+            stage(folder, "dopsd.stages.train", "--method", method, *cell)
+            stage(folder, "dopsd.stages.evaluate", "--method", method, *cell)
+    stage(folder, "dopsd.stages.miniature")
+    shown = stage(folder, "dopsd.stages.report")
+    assert "reports/REPORT.md" in shown and "concept fidelity" in shown
+
+    for file in (folder / "reports/metrics").rglob("*.json"):
+        found = numbers(json.loads(file.read_text()))
+        assert found and all(set(n) == {"value", "low", "high", "n"} for n in found), file
+    table = pd.read_csv(folder / "reports/tables/comparison.csv")
+    assert set(table.method) == {"base", "described", "sft", "dopsd"}
+    assert set(table[table.method == "sft"].step) == {1, 2} and set(table[table.method == "base"].step) == {0}
+    probe = json.loads((folder / "reports/metrics/probe.json").read_text())
+    assert set(probe) == {"text", "image_text", "wrong_image_text", "image"} and "mean" in probe["text"]
+    for figure in ("comparison", "fidelity_retention", "nfe", "loss", "probe"):
+        assert (folder / f"reports/figures/{figure}.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    "parts", [("reader", "clip"), ("encoder", "vision", "align"), ("autoencoder",), ("base", "turbo")], ids="-".join
+)
+def test_the_recipe_part_by_part(folder, tmp_path, parts):
+    (tmp_path / "mini-turbo").mkdir()
+    for name in ("text_encoder", "tokenizer", "vae"):  # of the shipped model, where a part needs what others make
+        if not {"encoder", "autoencoder"} & set(parts):
+            (tmp_path / "mini-turbo" / name).symlink_to(ROOT / "models" / "mini-turbo" / name)
+    for part in parts:
+        stage(folder, "dopsd.stages.mini", part, "--models", str(tmp_path), "--work", str(tmp_path / "work"))
+    if "turbo" in parts:
+        from diffusers import ZImagePipeline
+
+        pipeline = ZImagePipeline.from_pretrained(tmp_path / "mini-base")
+        pipeline.set_progress_bar_config(disable=True)
+        picture = pipeline("a red disc", height=64, width=64, num_inference_steps=2, guidance_scale=0.0).images[0]
+        assert picture.size == (64, 64)
+
+
+def test_a_part_of_the_recipe_whose_inputs_are_missing_says_so(folder, tmp_path):
+    out = stage(folder, "dopsd.stages.mini", "vision", "--models", str(tmp_path), "--work", str(tmp_path), fails=True)
+    assert "error: " in out and "run the recipe's earlier parts first" in out and "Traceback" not in out
+    out = stage(folder, "dopsd.stages.mini", "engine", fails=True)
+    assert "error: unknown part 'engine'; known: reader, clip" in out

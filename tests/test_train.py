@@ -1,0 +1,124 @@
+import weakref
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from dopsd import backbones, lora
+from dopsd.concepts import read_set
+from dopsd.errors import UserError
+from dopsd.train import Encoded, Training, draw_batch, train
+
+
+def run(settings, manifest, method, options, out, work, **changes):
+    arguments = {"seed": 3, "learning_rate": 1e-3, "out": out, "work": work} | changes
+    train(backbones.load(settings), manifest, method, options, **arguments)
+
+
+def adapter(folder, step):
+    return load_file(folder / f"step-{step:04d}" / lora.FILE)
+
+
+def equal(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+@pytest.mark.parametrize("method", ["sft", "dopsd"])
+def test_a_training_writes_its_checkpoints_and_learns(settings, concept_set, train_settings, tmp_path, method):
+    run(settings, concept_set, method, train_settings, tmp_path / "out", tmp_path / "work")
+    assert not equal(adapter(tmp_path / "out", 2), adapter(tmp_path / "out", 4))
+    rows = (tmp_path / "out" / "loss.csv").read_text().splitlines()
+    assert rows[0] == "step,loss,lr,grad_norm,seconds" and len(rows) == 5
+    assert not list((tmp_path / "work").glob("*")) if (tmp_path / "work").exists() else True
+    backbone = backbones.load(settings)
+    x, t, context = torch.randn(1, 8, 16, 16), torch.full((1,), 0.25), backbone.context(["a [V]"])
+    before = backbone.velocity(x, t, context)
+    lora.load(backbone.transformer, tmp_path / "out" / "step-0004")
+    assert (backbone.velocity(x, t, context) - before).abs().mean() > 1e-4
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("method", ["sft", "dopsd"])
+def test_a_killed_training_goes_on_bit_for_bit(settings, concept_set, train_settings, tmp_path, monkeypatch, method):
+    often = train_settings.model_copy(update={"save_every": 1e-9})
+    run(settings, concept_set, method, often, tmp_path / "whole", tmp_path / "work")
+    advance = Training.advance
+
+    def dies(self, parts):
+        if self.step == 3:
+            raise Killed
+        return advance(self, parts)
+
+    monkeypatch.setattr(Training, "advance", dies)
+    with pytest.raises(Killed):
+        run(settings, concept_set, method, often, tmp_path / "killed", tmp_path / "work")
+    monkeypatch.setattr(Training, "advance", advance)
+    run(settings, concept_set, method, often, tmp_path / "killed", tmp_path / "work")
+    assert equal(adapter(tmp_path / "whole", 4), adapter(tmp_path / "killed", 4))
+    assert not list((tmp_path / "work").glob("*.pt"))
+
+
+def test_a_broken_state_is_one_clear_error(settings, concept_set, train_settings, tmp_path, monkeypatch):
+    monkeypatch.setattr("dopsd.checkpoint.fingerprint", lambda *parts: "x")
+    (tmp_path / "x.pt").write_bytes(b"torn")
+    with pytest.raises(UserError, match=r"x\.pt: not a state of a training .*delete it"):
+        run(settings, concept_set, "sft", train_settings, tmp_path / "out", tmp_path)
+
+
+def test_four_parts_of_one_equal_a_batch_of_four(settings, concept_set, train_settings):
+    grads = []
+    for accumulation in (1, 4):
+        options = train_settings.model_copy(update={"batch_size": 4, "accumulation": accumulation})
+        backbone = backbones.load(settings)
+        data = Encoded(backbone, read_set(concept_set), with_teacher=True)
+        training = Training(backbone, "dopsd", options, 0, 1e-3)
+        loss, norm = training.advance(draw_batch(data, backbone, options, 0, 0))
+        grads.append((loss, norm, [p.detach().clone() for p in training.parameters]))
+    (loss_a, norm_a, a), (loss_b, norm_b, b) = grads
+    assert loss_a == pytest.approx(loss_b, rel=1e-4) and norm_a == pytest.approx(norm_b, rel=1e-3)
+    # Adam's first step is the gradient's sign times the step size: only gradients of nearly zero may differ
+    assert sum((x - y).abs().gt(1e-4).sum() for x, y in zip(a, b, strict=True)) < 0.01 * sum(x.numel() for x in a)
+
+
+def test_batches_are_the_same_for_every_method_and_differ_by_step_and_seed(settings, concept_set, train_settings):
+    backbone = backbones.load(settings)
+    data = Encoded(backbone, read_set(concept_set), with_teacher=False)
+    first, again = (draw_batch(data, backbone, train_settings, 0, 5)[0] for _ in range(2))
+    assert torch.equal(first.noise, again.noise) and torch.equal(first.latents, again.latents)
+    assert torch.equal(first.times, again.times) and first.teacher_context is None
+    for other in (
+        draw_batch(data, backbone, train_settings, 0, 6)[0],
+        draw_batch(data, backbone, train_settings, 1, 5)[0],
+    ):
+        assert not torch.equal(first.noise, other.noise)
+
+
+def test_encoders_are_freed_before_training(backbone, concept_set):
+    Encoded(backbone, read_set(concept_set), with_teacher=True)
+    assert backbone._text is None and backbone._vlm is None
+
+
+def test_memory_is_freed_step_by_step(settings, concept_set, train_settings):
+    """When a state's loss is asked for, the graph of the one before is gone."""
+    alive = []
+
+    class Saved:
+        """A tensor that a graph keeps for its backward pass."""
+
+        def __init__(self, tensor):
+            self.tensor = tensor
+            alive.append(weakref.ref(self))
+
+    backbone = backbones.load(settings)
+    data = Encoded(backbone, read_set(concept_set), with_teacher=True)
+    training = Training(backbone, "dopsd", train_settings, 0, 1e-3)
+    (part,) = draw_batch(data, backbone, train_settings, 0, 0)
+    before = 0
+    with torch.autograd.graph.saved_tensors_hooks(Saved, lambda saved: saved.tensor):
+        for loss in training.objective.loss(backbone.velocity, training.teach, part, train_settings):
+            assert len(alive) > before and all(ref() is None for ref in alive[:before])
+            loss.backward()
+            before = len(alive)

@@ -50,7 +50,8 @@ def stage_of(name: str) -> dict:
 
 
 def command_module(name: str) -> str | None:
-    words = str(stage_of(name)["cmd"]).split()
+    command = stage_of(name)["cmd"]
+    words = (command if isinstance(command, str) else command[0]).split()
     return words[words.index("-m") + 1] if "-m" in words else None
 
 

@@ -1,6 +1,8 @@
 """Every stage through its command line, two steps on a tiny grid, in a folder of its own."""
 
 import json
+import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +25,7 @@ TINY = {
         "renders": 8,
         "batch_size": 8,
     },
-    "probe": {"nfe": [1, 2], "layers": [-1, -2], "images": 12, "table_images": 6},
+    "probe": {"nfe": [1, 2], "layers": [-1, -2], "images": 24, "table_images": 24},
     "miniature": {"images": 24, "prompts": 2, "noises": 2},
 }
 RECIPE = {"steps": 2, "batch_size": 8, "scenes": 64, "captions": 1, "compiled": False}
@@ -46,35 +48,50 @@ def folder(tmp_path_factory):
     return folder
 
 
-def stage(folder: Path, *arguments: str, fails: bool = False) -> str:
-    """Run a stage; its output."""
-    command = [sys.executable, "-m", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
-    assert (done.returncode != 0) == fails, done.stdout + done.stderr
-    return done.stdout + done.stderr
+@pytest.fixture
+def stage(folder, monkeypatch, capsys):
+    """Run a stage by its command line, in this process (the imports take longer than two steps); its output."""
+    monkeypatch.chdir(folder)
+
+    def run(module: str, *arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", [module, *arguments])
+        try:
+            runpy.run_module(module, run_name="__main__")
+        except SystemExit as done:
+            assert not done.code, capsys.readouterr().err
+        return capsys.readouterr().out
+
+    return run
+
+
+def failing_stage(folder: Path, *arguments: str) -> str:
+    """Run a stage that must fail, in a process of its own: what it says."""
+    done = subprocess.run([sys.executable, "-m", *arguments], cwd=folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr.strip().splitlines()[-1]
 
 
 def numbers(tree: dict) -> list[dict]:
     return [tree] if "value" in tree else [n for child in tree.values() for n in numbers(child)]
 
 
-def test_the_comparison_from_fetch_to_report(folder):
-    stage(folder, "dopsd.stages.fetch")
+def test_the_comparison_from_fetch_to_report(folder, stage):
+    stage("dopsd.stages.fetch")
     assert (folder / "data/concepts/lantern/data.jsonl").exists()
-    missing = stage(folder, "dopsd.stages.train", "--method", "sft", "--concept", "beacon", "--seed", "0", fails=True)
-    assert missing.strip().splitlines()[-1].startswith("error: reports/metrics/step_size.json: missing")
-    assert "Traceback" not in missing
-    stage(folder, "dopsd.stages.step_size")
-    stage(folder, "dopsd.stages.probe")
+    missing = failing_stage(folder, "dopsd.stages.train", "--method", "sft", "--concept", "beacon", "--seed", "0")
+    assert missing.startswith("error: reports/metrics/step_size.json: missing; run `dvc repro`")
+    stage("dopsd.stages.step_size")
+    stage("dopsd.stages.probe")
     for seed in ("0", "1"):
-        stage(folder, "dopsd.stages.reference", "--seed", seed)
+        stage("dopsd.stages.reference", "--seed", seed)
         cell = ("--concept", "beacon", "--seed", seed)
-        stage(folder, "dopsd.stages.evaluate", "--method", "base", "--method", "described", *cell)
+        stage("dopsd.stages.evaluate", "--method", "base", "--method", "described", *cell)
         for method in ("sft", "dopsd"):
-            stage(folder, "dopsd.stages.train", "--method", method, *cell)
-            stage(folder, "dopsd.stages.evaluate", "--method", method, *cell)
-    stage(folder, "dopsd.stages.miniature")
-    shown = stage(folder, "dopsd.stages.report")
+            stage("dopsd.stages.train", "--method", method, *cell)
+            stage("dopsd.stages.evaluate", "--method", method, *cell)
+    stage("dopsd.stages.miniature")
+    shown = stage("dopsd.stages.report")
     assert "reports/REPORT.md" in shown and "concept fidelity" in shown
 
     for file in (folder / "reports/metrics").rglob("*.json"):
@@ -92,13 +109,13 @@ def test_the_comparison_from_fetch_to_report(folder):
 @pytest.mark.parametrize(
     "parts", [("reader", "clip"), ("encoder", "vision", "align"), ("autoencoder",), ("base", "turbo")], ids="-".join
 )
-def test_the_recipe_part_by_part(folder, tmp_path, parts):
+def test_the_recipe_part_by_part(stage, tmp_path, parts):
     (tmp_path / "mini-turbo").mkdir()
     for name in ("text_encoder", "tokenizer", "vae"):  # of the shipped model, where a part needs what others make
         if not {"encoder", "autoencoder"} & set(parts):
-            (tmp_path / "mini-turbo" / name).symlink_to(ROOT / "models" / "mini-turbo" / name)
+            shutil.copytree(ROOT / "models" / "mini-turbo" / name, tmp_path / "mini-turbo" / name)
     for part in parts:
-        stage(folder, "dopsd.stages.mini", part, "--models", str(tmp_path), "--work", str(tmp_path / "work"))
+        stage("dopsd.stages.mini", part, "--models", str(tmp_path), "--work", str(tmp_path / "work"))
     if "turbo" in parts:
         from diffusers import ZImagePipeline
 
@@ -109,7 +126,9 @@ def test_the_recipe_part_by_part(folder, tmp_path, parts):
 
 
 def test_a_part_of_the_recipe_whose_inputs_are_missing_says_so(folder, tmp_path):
-    out = stage(folder, "dopsd.stages.mini", "vision", "--models", str(tmp_path), "--work", str(tmp_path), fails=True)
-    assert "error: " in out and "run the recipe's earlier parts first" in out and "Traceback" not in out
-    out = stage(folder, "dopsd.stages.mini", "engine", fails=True)
-    assert "error: unknown part 'engine'; known: reader, clip" in out
+    where = ("--models", str(tmp_path), "--work", str(tmp_path))
+    said = failing_stage(folder, "dopsd.stages.mini", "vision", *where)
+    assert said.startswith("error: ") and said.endswith("run the recipe's earlier parts first (see dvc.yaml)")
+    assert failing_stage(folder, "dopsd.stages.mini", "engine").startswith(
+        "error: unknown part 'engine'; known: reader"
+    )

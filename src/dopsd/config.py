@@ -15,6 +15,7 @@ Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Layer = Annotated[int, Field(le=-1)]
+Sheet = Annotated[int, Field(ge=24)]  # fewer targets may not show every attribute
 Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9_-]+$")]
 
 
@@ -127,8 +128,8 @@ class Probe(Section):
     contexts: tuple[Literal["text", "image_text", "wrong_image_text", "image"], ...]
     nfe: Annotated[tuple[Count, ...], Field(min_length=1)]
     layers: tuple[Layer, ...]
-    images: Count
-    table_images: Count
+    images: Sheet
+    table_images: Sheet
     seed: int
 
 

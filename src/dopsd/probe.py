@@ -68,7 +68,7 @@ def score(images: Tensor, asked: Targets, reader: Reader) -> dict[str, Number]:
     """Share of the targets' visible attributes that the pictures show: an entry an attribute, and "mean" over all."""
     shown = visible(asked.scenes.attributes)
     hit = found(reader.read(images), asked.scenes.attributes) & shown
-    scores = {a: interval(hit[shown[:, i], i].float().numpy()) for i, a in enumerate(NAMES)}
+    scores = {a: interval(hit[shown[:, i], i].numpy()) for i, a in enumerate(NAMES)}
     return scores | {"mean": interval((hit.sum(1) / shown.sum(1)).numpy())}
 
 

@@ -12,8 +12,9 @@ def test_the_interval_of_a_mean_is_students():
 
 
 def test_shares_get_wilsons_interval_even_at_the_edges():
-    out = interval(np.ones(100))
+    out = interval(np.ones(100, dtype=bool))
     assert out["value"] == out["high"] == 1.0 and 0.95 < out["low"] < 0.97
+    assert interval(np.ones(6))["low"] == 1.0  # six equal means are no votes
 
 
 def test_groups_are_the_units():

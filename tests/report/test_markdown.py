@@ -40,6 +40,9 @@ def test_the_report_holds_the_numbers_and_every_label_is_a_score(repository, sum
     assert set(markdown.labels(few, many)) <= set(summary.score)
     text = markdown.report(
         summary,
+        tables.matched(
+            tables.read_cells(repository.grid.methods, repository.grid.concepts, repository.grid.seeds), ["dopsd"]
+        ),
         PROBE,
         {"reader_accuracy": {"shape": number(0.987, 0.98, 0.99)}, "autoencoder_l1": number(0.02, 0.01, 0.03)},
         {"sft": number(3e-4, 3e-4, 3e-4)},

@@ -74,6 +74,19 @@ def test_trajectory_is_the_mean_over_cells_at_every_step(repository, cells):
     assert table.loc[("sft", 20), "concept_fidelity"] == pytest.approx(0.5 + 0.05 + 0.02)
 
 
+def test_matched_takes_the_first_checkpoint_that_reaches_what_both_reach(repository, cells):
+    table = tables.matched(cells, repository.grid.trained).set_index("score")
+    # sft reaches .5 + .04 (+ .1 for seed 1) at its last step; dopsd is above that at its first
+    assert table.loc["step", "value"] == 20 and table.loc["step", "against"] == 40
+    assert table.loc["concept_fidelity", "against"] == pytest.approx(0.59)
+    assert table.loc["sharpness", "difference"] == pytest.approx(0.2 - 0.02)
+    assert set(table.method) == {"dopsd"} and table.loc["leakage", "n"] == 4
+    text = tables.matched_markdown(table.reset_index(), {"sharpness": "how sharp"})
+    assert "| how sharp | dopsd" in text and "+0.180 [+0.180, +0.180]" in text
+    with pytest.raises(ValueError, match="no checkpoint reaches"):
+        tables.first_reaching(cells["sft", "beacon", 0], 0.99)
+
+
 def test_losses_leave_the_times_out(repository):
     grid = repository.grid
     table = tables.losses(grid.trained, grid.concepts, grid.seeds)

@@ -26,7 +26,7 @@ class Backbone(ABC):
         self, prompts: Sequence[str], images: Sequence[Image] | None = None, layer: int | None = None
     ) -> Context:
         """What the generator reads. Without images: c_s = f_text(y), the student's. With one image a prompt:
-        c_t = f_mm(y, x0), the teacher's, from the encoder's hidden_states[layer] (None: the native one)."""
+        c_t = f_mm(y, x0), the teacher's, from the encoder's hidden_states[layer] (None: `teacher_layer`)."""
 
     @abstractmethod
     def velocity(self, x: Tensor, t: Tensor, context: Context) -> Tensor:

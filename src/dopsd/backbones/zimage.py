@@ -19,7 +19,7 @@ from transformers import AutoProcessor, AutoTokenizer, Qwen3Model, Qwen3VLForCon
 from dopsd.backbones.base import Backbone, Context
 from dopsd.errors import UserError
 
-LAYER = -2  # hidden_states[-2]: what the pipeline reads
+LAYER = -2  # hidden_states[-2]: what the pipeline reads from the prompt
 
 
 def load_part(cls, source: str, revision: str | None, what: str, subfolder: str | None = None, **options):
@@ -93,9 +93,10 @@ class ZImage(Backbone):
     def context(
         self, prompts: Sequence[str], images: Sequence[Image] | None = None, layer: int | None = None
     ) -> Context:
-        layer = LAYER if layer is None else layer
         if images is None:
+            layer = LAYER if layer is None else layer
             return [f for i in range(0, len(prompts), 64) for f in self._text_features(prompts[i : i + 64], layer)]
+        layer = self.settings.teacher_layer if layer is None else layer
         return [self._image_features(p, image, layer) for p, image in zip(prompts, images, strict=True)]
 
     def _text_features(self, prompts: Sequence[str], layer: int) -> Context:

@@ -15,9 +15,10 @@ def interval(values: Sequence[float] | np.ndarray, group: Sequence[int] | np.nda
     """Mean of values (n,) with a 95 % interval -> {"value", "low", "high", "n"}.
 
     group (n,): values of one group are averaged first and the group is the unit (pictures of one prompt, say); n counts
-    units. Zeros and ones without a group get Wilson's interval, all else Student's t. A single unit has no interval:
-    low = high = value. Raises ValueError on no values or on one that is not finite.
+    units. Truth values (bool) get Wilson's interval, all else Student's t; one number alone has no interval and comes
+    back as low = high = value. Raises ValueError on no values or on one that is not finite.
     """
+    yes_no = np.asarray(values).dtype == bool and group is None
     values = np.asarray(values, dtype=np.float64)
     if group is not None:
         group = np.asarray(group)
@@ -25,7 +26,7 @@ def interval(values: Sequence[float] | np.ndarray, group: Sequence[int] | np.nda
     if not len(values) or not np.isfinite(values).all():
         raise ValueError(f"an interval needs finite values, got {values}")
     mean, n = float(values.mean()), len(values)
-    if group is None and n > 1 and np.isin(values, (0.0, 1.0)).all():
+    if yes_no:
         low, high = stats.binomtest(round(values.sum()), n).proportion_ci(LEVEL, method="wilson")
     elif n > 1 and values.std() > 0:
         with warnings.catch_warnings(action="ignore"):  # nearly equal values lose precision in the test, not here

@@ -32,7 +32,7 @@ Scores = dict[str, dict]
 
 def by_attribute(hit: Tensor, seen: Tensor) -> Scores:
     """Share of hits among the entries that can be seen: hit, seen (n, 9) -> {attribute: number}."""
-    return {a: interval(hit[seen[:, i], i].float().numpy()) for i, a in enumerate(NAMES)}
+    return {a: interval(hit[seen[:, i], i].numpy()) for i, a in enumerate(NAMES)}
 
 
 def measure_instruments(reader: Reader, scenes: Scenes, images: Tensor) -> Scores:
@@ -48,7 +48,7 @@ def measure_clip(images: Tensor, scenes: Scenes) -> Scores:
     hits = torch.cat(
         [(a @ b.T).argmax(1) == torch.arange(len(a)) for a, b in zip(image.split(32), text.split(32), strict=True)]
     )
-    return {"clip_retrieval_32": interval(hits.float().numpy())}
+    return {"clip_retrieval_32": interval(hits.numpy())}
 
 
 def measure_naming(vlm: Qwen3VLForConditionalGeneration, scenes: Scenes, images: Tensor) -> Scores:

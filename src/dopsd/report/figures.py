@@ -109,10 +109,21 @@ def fidelity_retention(table: pd.DataFrame) -> Figure:
             for step, a, b in zip(x.step, x.value, y.value, strict=True):
                 if step:
                     axes.annotate(int(step), (a, b), xytext=(4, 4), textcoords="offset points", fontsize=8)
+        if score == "sharpness":
+            _cap(axes, table, score)
         axes.set(xlabel="concept fidelity on new scenes", title=title)
         axes.grid(alpha=0.3)
     figure.axes[0].legend()
     return figure
+
+
+def _cap(axes, table: pd.DataFrame, score: str, top: float = 1.5) -> None:
+    """Keep the range that matters and say what lies above it: a model that draws another style is not blurred."""
+    axes.set_ylim(0, top)
+    means = table.groupby("method", sort=False)[score].mean()
+    above = ", ".join(f"{label(m)} {v:.1f}" for m, v in means.items() if v > top)
+    if above:
+        axes.text(0.02, 0.96, f"above the range: {above}", transform=axes.transAxes, va="top", fontsize=9)
 
 
 def nfe(cells: dict[tuple[str, str, int], dict]) -> Figure:

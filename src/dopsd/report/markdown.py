@@ -8,7 +8,7 @@ import jinja2
 import pandas as pd
 
 from dopsd.report.figures import CONTEXTS, label
-from dopsd.report.tables import AGAINST, summary_markdown
+from dopsd.report.tables import AGAINST, matched_markdown, summary_markdown
 
 TEMPLATE = Path(__file__).with_name("report.md.j2")
 
@@ -25,7 +25,7 @@ def labels(few: int, many: int) -> dict[str, str]:
         "diversity": "new scenes: diversity",
         f"retention_frechet@{few}": f"kept, {few} NFE: Fréchet to untouched (0 = kept)",
         f"retention_frechet@{many}": f"kept, {many} NFE: Fréchet to untouched (0 = kept)",
-        f"retention_kid@{few}": f"kept, {few} NFE: KID to untouched",
+        f"retention_kid@{few}": f"kept, {few} NFE: KID to untouched (base = kept)",
         f"retention_adherence@{few}": f"kept, {few} NFE: adherence (1 = kept)",
         f"retention_adherence@{many}": f"kept, {many} NFE: adherence (1 = kept)",
         f"retention_sharpness@{few}": f"kept, {few} NFE: sharpness (1 = kept)",
@@ -34,6 +34,11 @@ def labels(few: int, many: int) -> dict[str, str]:
         "few_step_frechet": f"few-step gap: Fréchet, {few} over {many} NFE",
         "few_step_sharpness": f"few-step gap: sharpness, {few} over {many} NFE",
     }
+
+
+def matched_labels(few: int, many: int) -> dict[str, str]:
+    """The scores of the matched table, in its order, as the summary calls them."""
+    return {"step": "optimiser steps"} | {k.removesuffix(f"@{few}"): v for k, v in labels(few, many).items()}
 
 
 def verdict(table: pd.DataFrame, score: str, method: str, what: str, higher_is: str, lower_is: str) -> str:
@@ -71,8 +76,17 @@ def numbers_table(scores: dict, prefix: str = "") -> list[tuple[str, dict]]:
     return [pair for k, v in scores.items() for pair in numbers_table(v, f"{prefix}.{k}" if prefix else k)]
 
 
-def report(table: pd.DataFrame, probe: dict, miniature: dict, step_size: dict, params, nfe: tuple[int, int]) -> str:
-    """Fill the template. table: the summary; probe, miniature, step_size: the files of scores of these names."""
+def report(
+    table: pd.DataFrame,
+    matched: pd.DataFrame,
+    probe: dict,
+    miniature: dict,
+    step_size: dict,
+    params,
+    nfe: tuple[int, int],
+) -> str:
+    """Fill the template. table: the summary; matched: SFT and the others at matched fidelity; probe, miniature,
+    step_size: the files of scores of these names; nfe: few and many steps."""
     few, many = nfe
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     mine = "dopsd"
@@ -93,6 +107,7 @@ def report(table: pd.DataFrame, probe: dict, miniature: dict, step_size: dict, p
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         sentences=sentences,
         summary=summary_markdown(table, labels(few, many)),
+        matched=matched_markdown(matched, matched_labels(few, many)),
         probe=probe_table(probe),
         above=above_controls(probe),
         miniature=numbers_table(miniature),

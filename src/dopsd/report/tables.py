@@ -82,9 +82,66 @@ def summary(cells: dict[tuple[str, str, int], dict]) -> pd.DataFrame:
     return pd.DataFrame(out)
 
 
+def at_step(cell: dict, step: str) -> dict[str, float]:
+    """The scores of one checkpoint in few steps, in one flat row."""
+    scores = cell["steps"][step]
+    ((few, scene),) = scores["scenes"].items()
+    ordinary = scores["ordinary"][few]
+    return {k: scene[k]["value"] for k in SCENES} | {k: ordinary[k]["value"] for k in ORDINARY}
+
+
+def first_reaching(cell: dict, level: float) -> dict[str, float]:
+    """The scores of the first checkpoint whose concept fidelity reaches a level; ValueError where none does."""
+    for step in sorted(cell["steps"], key=int):
+        row = at_step(cell, step)
+        if row["concept_fidelity"] >= level:
+            return row | {"step": float(step)}
+    raise ValueError(f"no checkpoint reaches a concept fidelity of {level}")
+
+
+def matched(cells: dict[tuple[str, str, int], dict], trained: list[str]) -> pd.DataFrame:
+    """Every trained method beside SFT at matched concept fidelity along training, in few steps.
+
+    The level of a concept and seed is the highest fidelity that both of a pair reach; each is scored at its first
+    checkpoint at or above it. Columns: score, method, value (of the method), against (of SFT), difference with its 95 %
+    interval over the concept x seed cells, n.
+    """
+    units = list(dict.fromkeys((concept, seed) for _, concept, seed in cells))
+    out = []
+    for method in (m for m in trained if m != AGAINST):
+        pairs = []
+        for unit in units:
+            pair = cells[method, *unit], cells[AGAINST, *unit]
+            level = min(max(at_step(c, s)["concept_fidelity"] for s in c["steps"]) for c in pair)
+            pairs.append([first_reaching(cell, level) for cell in pair])
+        for score in ("step", *SCENES, *ORDINARY):
+            mine, other = ([pair[k][score] for pair in pairs] for k in (0, 1))
+            d = paired_difference(mine, other)
+            line = {"score": score, "method": method, "value": interval(mine)["value"]}
+            line |= {"against": interval(other)["value"], "difference": d["value"]}
+            out.append(line | {"difference_low": d["low"], "difference_high": d["high"], "n": d["n"]})
+    return pd.DataFrame(out)
+
+
+def matched_markdown(table: pd.DataFrame, names: dict[str, str]) -> str:
+    """`matched` as Markdown: a row a score. names: score -> what it is called."""
+    rows = [
+        {
+            "score": names[r.score],
+            "method": r.method,
+            "at its checkpoint": f"{r.value:.3f}",
+            AGAINST: f"{r.against:.3f}",
+            "difference": _number(r.difference, r.difference_low, r.difference_high, sign=True),
+        }
+        for r in table[table.score.isin(names)].itertuples()
+    ]
+    return pd.DataFrame(rows).to_markdown(index=False) + "\n"
+
+
 def _number(value: float, low: float, high: float, sign: bool = False) -> str:
     digits = 3 if max(abs(value), abs(low), abs(high)) < 10 else 1
     form = f"{'+' if sign else ''}.{digits}f"
+    value, low, high = (round(x, digits) + 0.0 for x in (value, low, high))  # + 0.0: no negative zeros
     return f"{value:{form}} [{low:{form}}, {high:{form}}]"
 
 

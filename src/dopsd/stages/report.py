@@ -19,7 +19,14 @@ def main() -> None:
     cells = tables.read_cells(grid.methods, grid.concepts, grid.seeds)
     table = tables.comparison(cells, {c: CONCEPTS[c].kind for c in grid.concepts})
     summary, losses = tables.summary(cells), tables.losses(grid.trained, grid.concepts, grid.seeds)
-    written = {"comparison": table, "trajectory": tables.trajectory(table), "summary": summary, "loss": losses}
+    matched = tables.matched(cells, grid.trained)
+    written = {
+        "comparison": table,
+        "matched": matched,
+        "trajectory": tables.trajectory(table),
+        "summary": summary,
+        "loss": losses,
+    }
     for name, rows in written.items():
         write_csv(rows, paths.TABLES / f"{name}.csv")
     text = tables.summary_markdown(summary, markdown.labels(few, many))
@@ -38,7 +45,7 @@ def main() -> None:
 
     scores = {n: read_json(paths.METRICS / f"{n}.json") for n in ("probe", "miniature", "step_size")}
     report = Path("reports/REPORT.md")
-    report.write_text(markdown.report(summary, **scores, params=params, nfe=(few, many)), encoding="utf-8")
+    report.write_text(markdown.report(summary, matched, **scores, params=params, nfe=(few, many)), encoding="utf-8")
     print(text + f"\nThe report: {report}")
 
 

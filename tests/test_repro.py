@@ -2,7 +2,7 @@ from pathlib import Path
 
 import yaml
 
-from dopsd.repro import WAVES, lanes
+from dopsd.repro import WAVES, queue
 
 ROOT = Path(__file__).parents[1]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
@@ -13,11 +13,17 @@ def outputs(stage: dict) -> list[str]:
     return [next(iter(e)) if isinstance(e, dict) else e for e in entries]
 
 
-def test_stages_are_dealt_out_in_turn_and_none_twice():
-    stages = ["fetch", "train@a", "train@b", "train@c", "evaluate@a", "report"]
-    assert lanes(stages, ("train",), 2) == [["train@a", "train@c"], ["train@b"]]
-    assert lanes(stages, ("train",), 8) == [["train@a"], ["train@b"], ["train@c"]]
-    assert lanes(stages, ("probe",), 2) == []
+def test_a_waves_stages_are_queued_in_its_order_and_none_twice():
+    stages = ["fetch", "train@a", "probe", "train@b", "evaluate@a", "report"]
+    assert queue(stages, ("probe", "train")) == ["probe", "train@a", "train@b"]
+    assert queue(stages, ("trai",)) == []
+
+
+def test_every_stage_outside_of_the_waves_runs_last_or_is_frozen():
+    waved = {name for wave in WAVES for name in wave}
+    assert waved <= set(STAGES)
+    rest = {name for name, stage in STAGES.items() if not stage.get("frozen")} - waved
+    assert rest == {"miniature", "report", "notebooks"}
 
 
 def test_no_stage_of_a_wave_needs_what_its_own_or_a_later_wave_makes():

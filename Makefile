@@ -44,7 +44,7 @@ format: $(READY) ## let ruff format the code
 
 lock: $(READY) ## resolve requirements.lock again and put its versions into environment.yml
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --no-header --no-annotate --quiet --upgrade -o requirements.lock
+		--no-header --no-annotate --quiet --upgrade -o requirements.lock
 	$(BIN)/python -m dopsd.environment
 
 clean: ## remove the virtual environment; data and reports stay

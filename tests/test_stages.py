@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from dopsd.report.markdown import numbers_table
+
 ROOT = Path(__file__).parents[1]
 TINY = {
     "grid": {"concepts": ["beacon"], "seeds": [0, 1]},
@@ -72,10 +74,6 @@ def failing_stage(folder: Path, *arguments: str) -> str:
     return done.stderr.strip().splitlines()[-1]
 
 
-def numbers(tree: dict) -> list[dict]:
-    return [tree] if "value" in tree else [n for child in tree.values() for n in numbers(child)]
-
-
 def test_the_comparison_from_fetch_to_report(folder, stage):
     stage("dopsd.stages.fetch")
     assert (folder / "data/concepts/lantern/data.jsonl").exists()
@@ -95,7 +93,7 @@ def test_the_comparison_from_fetch_to_report(folder, stage):
     assert "reports/REPORT.md" in shown and "concept fidelity" in shown
 
     for file in (folder / "reports/metrics").rglob("*.json"):
-        found = numbers(json.loads(file.read_text()))
+        found = [number for _, number in numbers_table(json.loads(file.read_text()))]
         assert found and all(set(n) == {"value", "low", "high", "n"} for n in found), file
     table = pd.read_csv(folder / "reports/tables/comparison.csv")
     assert set(table.method) == {"base", "described", "sft", "dopsd"}

@@ -12,18 +12,10 @@ import sys
 from pathlib import Path
 
 from dopsd import paths
+from dopsd.files import read_json
+from dopsd.report.markdown import numbers_table
 
 RELATIVE, ABSOLUTE, OF_INTERVAL = 0.10, 0.02, 0.5
-
-
-def numbers(tree: dict, prefix: str = "") -> dict[str, dict]:
-    """Nested scores as {dotted name: {"value", "low", "high", "n"}}."""
-    if "value" in tree:
-        return {prefix: tree}
-    out = {}
-    for key, child in tree.items():
-        out |= numbers(child, f"{prefix}.{key}" if prefix else key)
-    return out
 
 
 def tolerance(committed: dict) -> float:
@@ -34,7 +26,7 @@ def tolerance(committed: dict) -> float:
 
 def differences(committed: dict, new: dict) -> list[str]:
     """One line for each number that moved too far, is missing, or is new."""
-    a, b = numbers(committed), numbers(new)
+    a, b = dict(numbers_table(committed)), dict(numbers_table(new))
     out = [f"{name}: only {'committed' if name in a else 'regenerated'}" for name in sorted(a.keys() ^ b.keys())]
     for name in sorted(a.keys() & b.keys()):
         moved = abs(a[name]["value"] - b[name]["value"])
@@ -59,11 +51,11 @@ def main() -> int:
         old = json.loads(
             subprocess.run(["git", "show", f"HEAD:{file}"], check=True, capture_output=True, text=True).stdout
         )
-        count += len(numbers(old))
+        count += len(numbers_table(old))
         if not Path(file).exists():
             bad.append(f"{file}: missing")
             continue
-        bad += [f"{file}: {line}" for line in differences(old, json.loads(Path(file).read_text(encoding="utf-8")))]
+        bad += [f"{file}: {line}" for line in differences(old, read_json(Path(file)))]
     print("\n".join(bad))
     print(f"{count} numbers in {len(files)} files compared with HEAD, {len(bad)} outside of the tolerance")
     return 1 if bad or not count else 0

@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(abspath $(VENV))/bin
 READY := $(VENV)/.ready
 JOBS ?= 2
+PROMPT ?= a large striped red star on sand banded , photo style
 
 export PATH := $(BIN):$(PATH)
 export PYTHONUTF8 := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help setup repro test lint format lock clean
+.PHONY: help setup repro draw test lint format lock clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -28,6 +29,9 @@ repro: $(READY) ## the paper's comparison: dvc repro, JOBS stages at a time, the
 	@cat reports/tables/summary.md
 	@echo
 	@echo "Report: reports/REPORT.md   Comparison: reports/figures/comparison.png   Notebook: reports/notebooks/comparison.html"
+
+draw: $(READY) ## pictures from the miniature: make draw PROMPT="a large red star on sand banded"
+	$(BIN)/python -m dopsd.stages.draw "$(PROMPT)"
 
 test: $(READY) ## all tests and the linter
 	$(BIN)/ruff check .

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from dopsd import evaluate, prompts
 from dopsd.mini.concept_sets import Training, training_scenes
 from dopsd.mini.world import CONCEPTS, render
-from dopsd.pictures import contact_sheet, from_bytes, tiles, to_bytes
+from dopsd.pictures import contact_sheet, tiles, to_bytes
 
 SETTINGS = SimpleNamespace(scenes=4, noises=2, ordinary=10, nfe=[2, 3], nfe_sweep=[1, 2, 3], renders=12, batch_size=5)
 
@@ -64,8 +64,8 @@ def cell():
     training = Training(concept, render(scenes), scenes.attributes)
     asked = prompts.for_concept("beacon", 4, 2, 0, described=False, training=training.attributes)
     known = [asked, prompts.ordinary(10, 0)]
-    reference = evaluate.draw_reference(Painter(known), 0, SETTINGS, every_nfe=True)
     tools = evaluate.Instruments(Oracle(known), Eyes())
+    reference = evaluate.draw_reference(Painter(known), tools.reader, 0, SETTINGS, every_nfe=True)
     return SimpleNamespace(known=known, training=training, reference=reference, tools=tools)
 
 
@@ -91,7 +91,7 @@ def test_the_reference_holds_every_nfe_and_the_renders(cell):
     assert set(cell.reference) == {"nfe_1", "nfe_2", "nfe_3", "renders"}
     assert cell.reference["nfe_2"].dtype == torch.uint8 and cell.reference["nfe_2"].shape == (10, 3, 64, 64)
     assert torch.equal(cell.reference["nfe_2"], to_bytes(render(cell.known[1].scenes)))
-    few = evaluate.draw_reference(Painter(cell.known), 0, SETTINGS, every_nfe=False)
+    few = evaluate.draw_reference(Painter(cell.known), cell.tools.reader, 0, SETTINGS, every_nfe=False)
     assert set(few) == {"nfe_2", "nfe_3", "renders"}
 
 
@@ -109,7 +109,8 @@ def test_a_perfect_model_scores_full_marks(cell):
     ordinary = values(scores["steps"]["20"]["ordinary"]["2"])
     assert ordinary["retention_frechet"] == pytest.approx(0, abs=1e-3)
     assert ordinary["retention_adherence"] == ordinary["retention_sharpness"] == pytest.approx(1, abs=1e-3)
-    assert values(scores["few_step_gap"]) == pytest.approx({"frechet": 1, "sharpness": 1}, abs=1e-3)
+    assert values(scores["steps"]["10"]["few_step_gap"]) == pytest.approx({"frechet": 1, "sharpness": 1}, abs=1e-3)
+    assert values(scores["steps"]["20"]["few_step_gap"]) == pytest.approx({"frechet": 1, "sharpness": 1}, abs=1e-3)
     assert pictures["scenes"].shape == (8, 3, 64, 64)
 
 
@@ -131,8 +132,7 @@ def test_blur_shows_in_sharpness_and_retention(cell):
 def test_collapse_in_few_steps_shows_in_the_gap(cell):
     sharp = render(cell.known[1].scenes)
     blurred = F.avg_pool2d(sharp, 5, stride=1, padding=2)
-    renders = cell.tools.reader.features(from_bytes(cell.reference["renders"]))
-    gap = evaluate.few_step_gap(blurred, sharp, renders, cell.tools)
+    gap = evaluate.few_step_gap(blurred, sharp, cell.reference["renders"], cell.tools)
     assert gap["sharpness"]["high"] < 1
 
 

@@ -53,6 +53,8 @@ def result():
 
 def test_what_was_seen_is_found_and_a_wrong_picture_is_not(result):
     scores, _, _ = result
+    assert list(scores) == ["2", "3"]  # NFE
+    scores = scores["2"]
     assert list(scores) == list(probe.CONTEXTS)
     assert scores["image_text"]["mean"]["value"] == scores["image"]["mean"]["value"] == 1.0
     assert scores["wrong_image_text"]["mean"]["value"] < 0.7
@@ -73,8 +75,9 @@ def test_targets_show_every_style_equally_and_differ_from_their_wrong_picture(re
     asked = probe.targets(24, 0, (3, 4, 4))
     assert asked.scenes.attributes[:, NAMES.index("style")].bincount().tolist() == [4] * len(ATTRIBUTES["style"])
     assert torch.equal(asked.noise, probe.targets(24, 0, (3, 4, 4)).noise)
-    _, _, sheet = result
-    assert sheet.shape == (1 + len(probe.CONTEXTS), probe.SHEET_COLUMNS, 3, 64, 64)
+    _, _, pictures = result
+    assert list(pictures) == ["target", *probe.CONTEXTS]
+    assert all(images.shape == (probe.SHEET_COLUMNS, 3, 64, 64) for images in pictures.values())
     with pytest.raises(ValueError, match=r"probe\.images"):
         probe.targets(2, 0, (3, 4, 4))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from PIL import Image
 
 from dopsd.report.markdown import numbers_table
 
@@ -45,6 +46,7 @@ def folder(tmp_path_factory):
             part |= {k: v for k, v in RECIPE.items() if k in part}
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     (folder / "models").mkdir()
+    (folder / "docs").symlink_to(ROOT / "docs")
     for model in (ROOT / "models").glob("mini-*"):
         (folder / "models" / model.name).symlink_to(model)
     return folder
@@ -76,18 +78,17 @@ def failing_stage(folder: Path, *arguments: str) -> str:
 
 def test_the_comparison_from_fetch_to_report(folder, stage):
     stage("dopsd.stages.fetch")
-    assert (folder / "data/concepts/lantern/data.jsonl").exists()
-    missing = failing_stage(folder, "dopsd.stages.train", "--method", "sft", "--concept", "beacon", "--seed", "0")
+    assert (folder / "data/concepts/medal/data.jsonl").exists()
+    missing = failing_stage(folder, "dopsd.stages.train", "--method", "sft", "--concept", "beacon")
     assert missing.startswith("error: reports/metrics/step_size.json: missing; run `dvc repro`")
     stage("dopsd.stages.step_size")
     stage("dopsd.stages.probe")
-    for seed in ("0", "1"):
-        stage("dopsd.stages.reference", "--seed", seed)
-        cell = ("--concept", "beacon", "--seed", seed)
-        stage("dopsd.stages.evaluate", "--method", "base", "--method", "described", *cell)
-        for method in ("sft", "dopsd"):
-            stage("dopsd.stages.train", "--method", method, *cell)
-            stage("dopsd.stages.evaluate", "--method", method, *cell)
+    stage("dopsd.stages.reference")
+    stage("dopsd.stages.evaluate", "--method", "base", "--method", "described", "--concept", "beacon")
+    for method in ("sft", "dopsd"):
+        stage("dopsd.stages.train", "--method", method, "--concept", "beacon")
+        stage("dopsd.stages.evaluate", "--method", method, "--concept", "beacon")
+    assert not (folder / "models/work").exists() or not list((folder / "models/work").iterdir())
     stage("dopsd.stages.miniature")
     shown = stage("dopsd.stages.report")
     assert "reports/REPORT.md" in shown and "concept fidelity" in shown
@@ -99,13 +100,17 @@ def test_the_comparison_from_fetch_to_report(folder, stage):
     assert set(table.method) == {"base", "described", "sft", "dopsd"}
     assert set(table[table.method == "sft"].step) == {1, 2} and set(table[table.method == "base"].step) == {0}
     probe = json.loads((folder / "reports/metrics/probe.json").read_text())
-    assert set(probe) == {"text", "image_text", "wrong_image_text", "image"} and "mean" in probe["text"]
-    for figure in ("comparison", "fidelity_retention", "nfe", "loss", "probe"):
+    assert set(probe) == {"mini-vlm", "mini-vlm-plain"} and set(probe["mini-vlm"]) == {"1", "2"}
+    assert set(probe["mini-vlm"]["1"]) == {"text", "image_text", "wrong_image_text", "image"}
+    assert "turbo in 4 steps" in (folder / "reports/MINIATURE.md").read_text(encoding="utf-8")
+    for figure in ("comparison", "fidelity_retention", "nfe", "loss", "probe", "prompts", "recipe"):
         assert (folder / f"reports/figures/{figure}.png").stat().st_size > 5000
 
 
 @pytest.mark.parametrize(
-    "parts", [("reader", "clip"), ("encoder", "vision", "align"), ("autoencoder",), ("base", "turbo")], ids="-".join
+    "parts",
+    [("reader", "clip"), ("encoder", "vision", "align", "align_plain"), ("autoencoder",), ("base", "turbo")],
+    ids="-".join,
 )
 def test_the_recipe_part_by_part(stage, tmp_path, parts):
     (tmp_path / "mini-turbo").mkdir()
@@ -125,8 +130,17 @@ def test_the_recipe_part_by_part(stage, tmp_path, parts):
 
 def test_a_part_of_the_recipe_whose_inputs_are_missing_says_so(folder, tmp_path):
     where = ("--models", str(tmp_path), "--work", str(tmp_path))
-    said = failing_stage(folder, "dopsd.stages.mini", "vision", *where)
+    said = failing_stage(folder, "dopsd.stages.mini", "align", *where)
     assert said.startswith("error: ") and said.endswith("run the recipe's earlier parts first (see dvc.yaml)")
     assert failing_stage(folder, "dopsd.stages.mini", "engine").startswith(
         "error: unknown part 'engine'; known: reader"
     )
+
+
+def test_draw_writes_pictures_and_names_the_words_that_it_does_not_know(folder, stage):
+    said = stage("dopsd.stages.draw", "a large red star , photo style", "--pictures", "2", "--out", "samples/x.png")
+    assert said.startswith("samples/x.png: 'a large red star , photo style' in 4 steps")
+    with Image.open(folder / "samples/x.png") as picture:
+        assert picture.size == (512, 256)
+    said = failing_stage(folder, "dopsd.stages.draw", "a corgi on the beach")
+    assert said.startswith("error: the model has no word for corgi, beach; it knows: ") and " star " in said

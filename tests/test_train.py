@@ -7,12 +7,11 @@ from safetensors.torch import load_file
 from dopsd import backbones, lora
 from dopsd.concepts import read_set
 from dopsd.errors import UserError
-from dopsd.train import Encoded, Training, draw_batch, train
+from dopsd.train import Encoded, Training, draw_batch, publish, train
 
 
-def run(settings, manifest, method, options, out, work, **changes):
-    arguments = {"seed": 3, "learning_rate": 1e-3, "out": out, "work": work} | changes
-    train(backbones.load(settings), manifest, method, options, **arguments)
+def run(settings, manifest, method, options, work):
+    return train(backbones.load(settings), manifest, method, options, seed=3, learning_rate=1e-3, work=work)
 
 
 def adapter(folder, step):
@@ -25,16 +24,32 @@ def equal(a, b):
 
 @pytest.mark.parametrize("method", ["sft", "dopsd"])
 def test_a_training_writes_its_checkpoints_and_learns(settings, concept_set, train_settings, tmp_path, method):
-    run(settings, concept_set, method, train_settings, tmp_path / "out", tmp_path / "work")
-    assert not equal(adapter(tmp_path / "out", 2), adapter(tmp_path / "out", 4))
-    rows = (tmp_path / "out" / "loss.csv").read_text().splitlines()
+    done = run(settings, concept_set, method, train_settings, tmp_path / "work")
+    assert not equal(adapter(done, 2), adapter(done, 4))
+    rows = (done / "loss.csv").read_text().splitlines()
     assert rows[0] == "step,loss,lr,grad_norm,seconds" and len(rows) == 5
-    assert not list((tmp_path / "work").glob("*")) if (tmp_path / "work").exists() else True
+    assert sorted(f.name for f in done.iterdir()) == ["loss.csv", "step-0002", "step-0004"]
     backbone = backbones.load(settings)
     x, t, context = torch.randn(1, 8, 16, 16), torch.full((1,), 0.25), backbone.context(["a [V]"])
     before = backbone.velocity(x, t, context)
-    lora.load(backbone.transformer, tmp_path / "out" / "step-0004")
+    assert list(lora.walk(backbone.transformer, done, [2, 4])) == [2, 4]
     assert (backbone.velocity(x, t, context) - before).abs().mean() > 1e-4
+
+
+def test_a_finished_training_is_not_repeated_until_it_is_published(
+    settings, concept_set, train_settings, tmp_path, monkeypatch
+):
+    done = run(settings, concept_set, "sft", train_settings, tmp_path / "work")
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "advance", lambda *_: pytest.fail("trained again"))
+        assert run(settings, concept_set, "sft", train_settings, tmp_path / "work") == done
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old").touch()
+    first = adapter(done, 4)
+    publish(done, tmp_path / "out")
+    assert not done.exists() and not (tmp_path / "out" / "old").exists()
+    assert equal(adapter(tmp_path / "out", 4), first)
+    assert equal(adapter(run(settings, concept_set, "sft", train_settings, tmp_path / "work"), 4), first)
 
 
 class Killed(Exception):
@@ -44,7 +59,7 @@ class Killed(Exception):
 @pytest.mark.parametrize("method", ["sft", "dopsd"])
 def test_a_killed_training_goes_on_bit_for_bit(settings, concept_set, train_settings, tmp_path, monkeypatch, method):
     often = train_settings.model_copy(update={"save_every": 1e-9})
-    run(settings, concept_set, method, often, tmp_path / "whole", tmp_path / "work")
+    whole = run(settings, concept_set, method, often, tmp_path / "whole")
     advance = Training.advance
 
     def dies(self, parts):
@@ -54,18 +69,19 @@ def test_a_killed_training_goes_on_bit_for_bit(settings, concept_set, train_sett
 
     monkeypatch.setattr(Training, "advance", dies)
     with pytest.raises(Killed):
-        run(settings, concept_set, method, often, tmp_path / "killed", tmp_path / "work")
+        run(settings, concept_set, method, often, tmp_path / "killed")
     monkeypatch.setattr(Training, "advance", advance)
-    run(settings, concept_set, method, often, tmp_path / "killed", tmp_path / "work")
-    assert equal(adapter(tmp_path / "whole", 4), adapter(tmp_path / "killed", 4))
-    assert not list((tmp_path / "work").glob("*.pt"))
+    killed = run(settings, concept_set, method, often, tmp_path / "killed")
+    assert all(equal(adapter(whole, step), adapter(killed, step)) for step in (2, 4))
+    assert not list(tmp_path.rglob("*.pt"))
 
 
 def test_a_broken_state_is_one_clear_error(settings, concept_set, train_settings, tmp_path, monkeypatch):
     monkeypatch.setattr("dopsd.checkpoint.fingerprint", lambda *parts: "x")
-    (tmp_path / "x.pt").write_bytes(b"torn")
-    with pytest.raises(UserError, match=r"x\.pt: not a state of a training .*delete it"):
-        run(settings, concept_set, "sft", train_settings, tmp_path / "out", tmp_path)
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "state.pt").write_bytes(b"torn")
+    with pytest.raises(UserError, match=r"state\.pt: not a state of a training .*delete it"):
+        run(settings, concept_set, "sft", train_settings, tmp_path)
 
 
 def test_four_parts_of_one_equal_a_batch_of_four(settings, concept_set, train_settings):

@@ -125,6 +125,7 @@ class Evaluate(Section):
 class Probe(Section):
     """The in-context probe."""
 
+    also: tuple[str, ...]
     contexts: tuple[Literal["text", "image_text", "wrong_image_text", "image"], ...]
     nfe: Annotated[tuple[Count, ...], Field(min_length=1)]
     layers: tuple[Layer, ...]
@@ -136,6 +137,7 @@ class Probe(Section):
 class Miniature(Section):
     """How the miniature is measured."""
 
+    vlms: Annotated[tuple[Name, ...], Field(min_length=1)]
     images: Count
     prompts: Annotated[int, Field(ge=2)]
     noises: Annotated[int, Field(ge=2)]
@@ -196,6 +198,7 @@ class Recipe(Section):
     encoder: Pooled
     vision: Pooled
     align: Align
+    align_plain: Align
     autoencoder: Part
     base: Base
     turbo: Turbo

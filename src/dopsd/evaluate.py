@@ -53,18 +53,19 @@ def latents(backbone, wanted: prompts.Prompts, seed: int) -> Tensor:
     return wanted.noise(tuple(backbone.latent_shape(SIZE, SIZE)), seed)
 
 
-def draw_reference(backbone, seed: int, settings, every_nfe: bool) -> dict[str, Tensor]:
+def draw_reference(backbone, reader: Reader, seed: int, settings, every_nfe: bool) -> dict[str, Tensor]:
     """The untouched model on the ordinary prompts of a seed -> {"nfe_4": uint8 (n, 3, 64, 64), ..., "renders": ...}.
 
-    renders: as many held-out scenes of the world as `settings.renders`, the reference of plain quality.
-    every_nfe: draw at `settings.nfe_sweep` too.
+    renders: the reader's features (m, d) of held-out scenes of the world, the reference of plain quality; m is
+    `settings.renders`. every_nfe: draw at `settings.nfe_sweep` too.
     """
     wanted = prompts.ordinary(settings.ordinary, seed)
     contexts, noise = backbone.context(wanted.texts), latents(backbone, wanted, seed)
     steps = sorted({*settings.nfe, *(settings.nfe_sweep if every_nfe else ())})
-    out = {f"nfe_{nfe}": draw(backbone, contexts, noise, nfe, settings.batch_size) for nfe in steps}
-    out["renders"] = render(sample_scenes(settings.renders, stream("renders", seed)))
-    return {name: to_bytes(images) for name, images in out.items()}
+    out = {f"nfe_{nfe}": to_bytes(draw(backbone, contexts, noise, nfe, settings.batch_size)) for nfe in steps}
+    renders = render(sample_scenes(settings.renders, stream("renders", seed)))
+    with torch.no_grad():
+        return out | {"renders": torch.cat([reader.features(part) for part in renders.split(128)])}
 
 
 def ratio(values: Tensor, reference: Tensor, group: Tensor) -> Number:
@@ -160,9 +161,9 @@ def evaluate_cell(
     """Score one cell along its training.
 
     backbone: draws; checkpoints: yields each training step after putting that step's weights on the backbone (a single
-    0 for an untouched model). reference: what `draw_reference` gave for this seed. -> (scores, pictures):
-    scores {"steps": {step: {"scenes": {nfe: {...}}, "ordinary": {nfe: {...}}}}, "few_step_gap": {...}}, all but the few
-    steps at the last checkpoint only; pictures of that checkpoint, to be looked at.
+    0 for an untouched model). reference: what `draw_reference` gave for this seed. -> (scores, pictures): scores
+    {"steps": {step: {"scenes": {nfe: {...}}, "ordinary": {nfe: {...}}, "few_step_gap": {...}}}}; ordinary prompts in more
+    than the few steps are scored at the last checkpoint only, but for the gap. pictures of that checkpoint, to look at.
     """
     few, many = min(settings.nfe), max(settings.nfe)
     concept, name = training.concept, training.concept.name
@@ -171,7 +172,7 @@ def evaluate_cell(
     )
     ordinary = prompts.ordinary(settings.ordinary, seed)
     before = {int(k.removeprefix("nfe_")): from_bytes(v) for k, v in reference.items() if k.startswith("nfe_")}
-    renders = torch.cat([tools.reader.features(x) for x in from_bytes(reference["renders"]).split(128)])
+    renders = reference["renders"]
     asked = backbone.context(scenes.texts), latents(backbone, scenes, seed)
     usual = backbone.context(ordinary.texts), latents(backbone, ordinary, seed)
     steps, pictures, after, step = {}, {}, {}, 0
@@ -181,18 +182,17 @@ def evaluate_cell(
 
     for step in checkpoints:
         pictures["scenes"] = draw(backbone, *asked, few, settings.batch_size)
-        after = {few: again(few)}
+        after = {nfe: again(nfe) for nfe in (few, many)}
         steps[str(step)] = {
             "scenes": {str(few): score_scenes(pictures["scenes"], scenes, training, tools)},
             "ordinary": {str(few): score_ordinary(after[few], before[few], renders, ordinary, concept, tools)},
         }
+        if many > few:
+            steps[str(step)]["few_step_gap"] = few_step_gap(after[few], after[many], renders, tools)
     if not steps:
         raise UserError(f"no checkpoint to evaluate for {name}; run the training stage first")
     for nfe in sorted({*settings.nfe, *(settings.nfe_sweep if every_nfe else ())} - {few}):
-        after[nfe] = again(nfe)
-        steps[str(step)]["ordinary"][str(nfe)] = score_ordinary(
-            after[nfe], before[nfe], renders, ordinary, concept, tools
-        )
-    gap = few_step_gap(after[few], after[many], renders, tools)
+        images = after[nfe] if nfe in after else again(nfe)
+        steps[str(step)]["ordinary"][str(nfe)] = score_ordinary(images, before[nfe], renders, ordinary, concept, tools)
     pictures |= {"ordinary_few": after[few], "ordinary_many": after[many]}
-    return {"steps": steps, "few_step_gap": gap}, pictures
+    return {"steps": steps}, pictures

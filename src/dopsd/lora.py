@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -91,3 +91,10 @@ def load(transformer: nn.Module, folder: Path) -> None:
         raise UserError(f"{file}: does not fit this model ({str(error).splitlines()[0]}); train it again") from None
     transformer.requires_grad_(False)
     transformer.fuse_lora(adapter_names=[STUDENT])  # two small products a layer fewer
+
+
+def walk(transformer: nn.Module, training: Path, steps: Sequence[int]) -> Iterator[int]:
+    """Put one checkpoint of a training after another on the transformer, and yield its step."""
+    for step in steps:
+        load(transformer, training / f"step-{step:04d}")
+        yield step

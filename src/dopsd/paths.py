@@ -9,7 +9,9 @@ STEP_SIZE = METRICS / "step_size.json"
 WORK = Path("models/work")  # states of unfinished trainings; git and DVC ignore it
 TABLES = Path("reports/tables")
 FIGURES = Path("reports/figures")
-PROBE_SHEET = Path("samples/probe.png")
+PICTURES = Path("reports/pictures")
+PROBE_SHEET = PICTURES / "probe.png"
+PROMPT_SHEETS = PICTURES / "prompts"
 
 
 def concept_set(concept: str) -> Path:
@@ -32,6 +34,6 @@ def samples(method: str, concept: str, seed: int) -> Path:
     return Path("samples/cells") / method / concept / str(seed)
 
 
-def cell(method: str, concept: str, seed: int) -> Path:
-    """A cell's scores."""
-    return METRICS / "cells" / method / concept / f"{seed}.json"
+def cells(method: str, concept: str) -> Path:
+    """The scores of a method on a concept, an entry a seed."""
+    return METRICS / "cells" / method / f"{concept}.json"

@@ -49,3 +49,9 @@ def tiles(sheet: Tensor, size: int) -> Tensor:
     """The tiles of a contact sheet, row by row: (3, rows size, columns size) -> (rows columns, 3, size, size)."""
     rows, columns = sheet.shape[1] // size, sheet.shape[2] // size
     return sheet.reshape(3, rows, size, columns, size).permute(1, 3, 0, 2, 4).reshape(-1, 3, size, size)
+
+
+def shown(images: Tensor, columns: int, scale: int = 2) -> Image.Image:
+    """A contact sheet to look at, enlarged without smoothing: (n, 3, h, w) in [-1, 1]."""
+    sheet = to_pil(contact_sheet(images, columns))
+    return sheet.resize((sheet.width * scale, sheet.height * scale), Image.Resampling.NEAREST)

@@ -75,32 +75,27 @@ def score(images: Tensor, asked: Targets, reader: Reader) -> dict[str, Number]:
 @torch.no_grad()
 def probe(
     backbone, reader: Reader, settings, *, layer: int, seed: int, batch_size: int
-) -> tuple[dict, list[dict], Tensor]:
-    """Run the probe -> (scores of every context at the native steps and layer, table rows, pictures for the sheet).
+) -> tuple[dict, list[dict], dict[str, Tensor]]:
+    """Run the probe with one VLM -> (scores {nfe: {context: {attribute: number}}}, table rows, pictures).
 
-    settings: contexts, nfe (the first is the native one), layers, images and table_images (targets of the table's other
-    cells, fewer). layer: the native one. Rows: {context, nfe, layer, attribute, value, low, high, n}. Pictures
-    (1 + contexts, columns, 3, 64, 64): targets first, then a row a context.
+    settings: contexts, nfe (the first is the native one), layers, images and table_images (targets at layers other than
+    the native one, fewer). layer: the native one. Rows: {context, nfe, layer, attribute, value, low, high, n}. Pictures,
+    at the native steps: "target", then an entry a context, each (columns, 3, 64, 64).
     """
     asked = targets(settings.images, seed, tuple(backbone.latent_shape(SIZE, SIZE)))
-    few = Targets(
-        asked.scenes[: settings.table_images],
-        asked.images[: settings.table_images],
-        asked.texts[: settings.table_images],
-        asked.noise[: settings.table_images],
-    )
-    native = settings.nfe[0]
-    scores, rows, sheet = {}, [], [asked.images[:SHEET_COLUMNS]]
+    n = settings.table_images
+    few = Targets(asked.scenes[:n], asked.images[:n], asked.texts[:n], asked.noise[:n])
+    scores: dict[str, dict] = {str(nfe): {} for nfe in settings.nfe}
+    rows, pictures = [], {"target": asked.images[:SHEET_COLUMNS]}
     for kind in settings.contexts:
         for at in settings.layers if kind != "text" else [layer]:
-            main = at == layer
-            given = contexts(backbone, kind, asked if main else few, at)
+            who = asked if at == layer else few
+            given = contexts(backbone, kind, who, at)
             for nfe in settings.nfe:
-                who = asked if main and nfe == native else few
-                images = draw(backbone, given[: len(who.texts)], who.noise, nfe, batch_size)
+                images = draw(backbone, given, who.noise, nfe, batch_size)
                 cell = score(images, who, reader)
                 rows += [{"context": kind, "nfe": nfe, "layer": at, "attribute": a, **v} for a, v in cell.items()]
-                if who is asked:
-                    scores[kind] = cell
-                    sheet.append(images[:SHEET_COLUMNS])
-    return scores, rows, torch.stack(sheet)
+                if at == layer:
+                    scores[str(nfe)][kind] = cell
+                    pictures.setdefault(kind, images[:SHEET_COLUMNS])
+    return scores, rows, pictures

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 # a wave needs those before it only; within one, long stages come first, so that the last to end are short
-WAVES = (("fetch",), ("step_size", "reference"), ("probe", "train", "untouched"), ("evaluate",))
+WAVES = (("fetch",), ("step_size",), ("reference", "probe", "train"), ("evaluate", "untouched"))
 DVC = [sys.executable, "-m", "dvc", "--wait-for-lock"]
 
 

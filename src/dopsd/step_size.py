@@ -6,7 +6,8 @@ few steps. The first is 1 when "[V]" is drawn as it should be, the second 1 when
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -47,21 +48,16 @@ def search(
 ) -> pd.DataFrame:
     """Train and score every method with every candidate -> rows {method, learning_rate, step, fidelity, ...}."""
     few = min(params.evaluate.nfe)
-    settings = params.evaluate.model_copy(update={"nfe": (few, few), "nfe_sweep": ()})
+    settings = params.evaluate.model_copy(update={"nfe": (few,), "nfe_sweep": ()})
     seed, rows = params.step_size.seed, []
-    reference = draw_reference(open_backbone(), seed, settings, every_nfe=False)
+    reference = draw_reference(open_backbone(), tools.reader, seed, settings, every_nfe=False)
     for method in params.grid.trained:
         for rate in params.step_size.candidates:
-            out = work / "step_size" / method / f"{rate:g}"
-            train(open_backbone(), manifest, method, params.train, seed=seed, learning_rate=rate, out=out, work=work)
+            done = train(open_backbone(), manifest, method, params.train, seed=seed, learning_rate=rate, work=work)
             backbone = open_backbone()
-
-            def checkpoints(backbone=backbone, out=out) -> Iterator[int]:
-                for step in params.train.checkpoints:
-                    lora.load(backbone.transformer, out / f"step-{step:04d}")
-                    yield step
-
+            checkpoints = lora.walk(backbone.transformer, done, params.train.checkpoints)
             shared = {"seed": seed, "described": False, "every_nfe": False}
-            cell, _ = evaluate_cell(backbone, checkpoints(), training, reference, tools, settings, **shared)
+            cell, _ = evaluate_cell(backbone, checkpoints, training, reference, tools, settings, **shared)
             rows += [{"method": method, "learning_rate": rate, **row} for row in score(cell, few)]
+            shutil.rmtree(done)
     return pd.DataFrame(rows)

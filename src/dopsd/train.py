@@ -23,6 +23,7 @@ from dopsd.pictures import from_pil
 from dopsd.teacher import Teacher
 
 LOG = ("step", "loss", "lr", "grad_norm", "seconds")
+LOG_FILE = "loss.csv"  # the last file of a training: where it stands, the training is finished
 
 
 @dataclass(frozen=True)
@@ -144,28 +145,35 @@ def save_adapter(backbone: Backbone, folder: Path) -> None:
 
 
 def write_log(rows: list[tuple], file: Path) -> None:
-    """loss.csv, a row a step."""
-    with file.open("w", newline="", encoding="utf-8") as f:
+    """A row a step; the file appears whole or not at all."""
+    temporary = file.with_name(file.name + ".tmp")
+    with temporary.open("w", newline="", encoding="utf-8") as f:
         writer = csv.writer(f)
         writer.writerow(LOG)
         writer.writerows(rows)
+    temporary.replace(file)
 
 
 def train(
-    backbone: Backbone, manifest: Path, method: str, settings, *, seed: int, learning_rate: float, out: Path, work: Path
-) -> None:
-    """Fine-tune a LoRA on an image-text set and write out/step-XXXX/ at every checkpoint and out/loss.csv.
+    backbone: Backbone, manifest: Path, method: str, settings, *, seed: int, learning_rate: float, work: Path
+) -> Path:
+    """Fine-tune a LoRA on an image-text set -> the folder of the finished training: step-XXXX/ at every checkpoint and
+    loss.csv.
 
-    A killed training leaves its state in `work` and goes on from there, bit for bit, when called again with the same
-    arguments. Raises UserError on a broken set, a broken state or a loss that is not a number.
+    Everything stands in a folder of `work` that is named after the arguments: a killed training goes on from there, bit
+    for bit, when called again with the same ones, and a finished one is not repeated until `publish` has moved it. Raises
+    UserError on a broken set, a broken state or a loss that is not a number.
     """
+    identity = (method, manifest.read_text(encoding="utf-8"), settings.model_dump(), seed, learning_rate)
+    folder = work / checkpoint.fingerprint(*identity, backbone.settings.model_dump())
+    if (folder / LOG_FILE).exists():
+        return folder
     data = Encoded(backbone, read_set(manifest), objectives.get(method).needs_teacher)
     training = Training(backbone, method, settings, seed, learning_rate)
-    identity = (method, manifest.read_text(encoding="utf-8"), settings.model_dump(), seed, learning_rate, str(out))
-    state_file = work / f"{checkpoint.fingerprint(*identity, backbone.settings.model_dump())}.pt"
+    state_file = folder / "state.pt"
     if state := checkpoint.load(state_file):
         training.restore(state)
-    out.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     saved = time.time()
     with tqdm(total=settings.steps, initial=training.step, desc=f"{method} {manifest.parent.name} {seed}") as bar:
         while training.step < settings.steps:
@@ -177,9 +185,17 @@ def train(
             bar.update()
             bar.set_postfix(loss=f"{loss:.4f}")
             if training.step in settings.checkpoints:
-                save_adapter(backbone, out / f"step-{training.step:04d}")
+                save_adapter(backbone, folder / f"step-{training.step:04d}")
             if time.time() - saved > settings.save_every and training.step < settings.steps:
                 checkpoint.save(state_file, training.state())
                 saved = time.time()
-    write_log(training.log, out / "loss.csv")
     state_file.unlink(missing_ok=True)
+    write_log(training.log, folder / LOG_FILE)
+    return folder
+
+
+def publish(finished: Path, out: Path) -> None:
+    """Move a finished training to where it belongs, in place of an older one."""
+    shutil.rmtree(out, ignore_errors=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(finished, out)

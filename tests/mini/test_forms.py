@@ -26,7 +26,7 @@ def tokenizer():
 
 @pytest.fixture(scope="module")
 def vlm():
-    return Qwen3VLForConditionalGeneration.from_pretrained(MODELS / "mini-vlm").eval()
+    return Qwen3VLForConditionalGeneration.from_pretrained(MODELS / "mini-vlm", dtype=torch.float32).eval()
 
 
 def test_fast_token_ids_are_the_tokenizers(tokenizer):
@@ -112,17 +112,19 @@ def test_the_generator_is_trained_on_text_alone():
     assert not hasattr(CaptionedLatents, "vlm")
 
 
-def test_the_shipped_language_model_is_the_text_encoder(vlm):
+@pytest.mark.parametrize("name", ["mini-vlm", "mini-vlm-plain"])
+def test_the_shipped_language_models_are_the_text_encoder(name):
     from transformers import Qwen3Model
 
-    encoder = Qwen3Model.from_pretrained(MODELS / "mini-turbo" / "text_encoder").state_dict()
+    encoder = Qwen3Model.from_pretrained(MODELS / "mini-turbo" / "text_encoder", dtype=torch.float32).state_dict()
+    vlm = Qwen3VLForConditionalGeneration.from_pretrained(MODELS / name, dtype=torch.float32)
     assert all(torch.equal(v, encoder[k]) for k, v in vlm.model.language_model.state_dict().items())
 
 
 def test_the_shipped_models_are_small_safe_and_know_no_machine():
     files = [
         f
-        for name in ("base", "turbo", "vlm", "clip", "reader")
+        for name in ("base", "turbo", "vlm", "vlm-plain", "clip", "reader")
         for f in (MODELS / f"mini-{name}").rglob("*")
         if f.is_file()
     ]

@@ -29,11 +29,13 @@ def made_up(method: str, concept: str, seed: int) -> dict:
 
     def at(step: int, nfe: list[int]) -> dict:
         ordinary = {str(n): {k: number(level + n / 1000) for k in (*ORDINARY, *quality)} for n in nfe}
-        return {"scenes": {"4": {k: number(level + step / 1000) for k in SCENES}}, "ordinary": ordinary}
+        gap = {"frechet": number(level), "sharpness": number(level)}
+        scenes = {"4": {k: number(level + step / 1000) for k in SCENES}}
+        return {"scenes": scenes, "ordinary": ordinary, "few_step_gap": gap}
 
     last = [4, 32, *([1] if seed == 0 else [])]
     steps = {"0": at(0, last)} if method not in TRAINED else {"20": at(20, [4]), "40": at(40, last)}
-    return {"steps": steps, "few_step_gap": {"frechet": number(level), "sharpness": number(level)}}
+    return {"steps": steps}
 
 
 @pytest.fixture
@@ -48,9 +50,6 @@ def repository(tmp_path, monkeypatch):
             tile.save(folder / f"{i:02d}.png")
         for seed in SEEDS:
             for method in METHODS:
-                file = paths.cell(method, concept, seed)
-                file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(json.dumps(made_up(method, concept, seed)))
                 folder = paths.samples(method, concept, seed)
                 folder.mkdir(parents=True)
                 numbers = np.arange(16, dtype=np.uint8).reshape(2, 8, 1).repeat(64, 0).repeat(64, 1).repeat(3, 2)
@@ -60,6 +59,10 @@ def repository(tmp_path, monkeypatch):
                 folder.mkdir(parents=True)
                 rows = [f"{i},{1 / (i + 1)},0.0001,0.5,{i * 0.1}" for i in range(5)]
                 (folder / "loss.csv").write_text("\n".join(["step,loss,lr,grad_norm,seconds", *rows]) + "\n")
+        for method in METHODS:
+            file = paths.cells(method, concept)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps({str(seed): made_up(method, concept, seed) for seed in SEEDS}))
     paths.PROBE_SHEET.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (64 * 3, 64 * 5), "blue").save(paths.PROBE_SHEET)
     grid = SimpleNamespace(methods=METHODS, trained=TRAINED, concepts=CONCEPTS, seeds=SEEDS)

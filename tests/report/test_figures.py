@@ -43,13 +43,38 @@ def test_nfe_uses_only_cells_with_the_full_range_and_no_described(repository):
     assert list(lines["SFT"].get_ydata()) == pytest.approx([0.501, 0.504, 0.532])  # seed 0 only
 
 
-def test_loss_and_probe_draw(repository, tmp_path):
+def test_loss_draws(repository, tmp_path):
     grid = repository.grid
     figures.save(figures.loss(tables.losses(grid.trained, grid.concepts, grid.seeds)), tmp_path / "loss.png")
-    figures.save(figures.probe(["text", "image_text", "wrong_image_text", "image"]), tmp_path / "probe.png")
     assert Image.open(tmp_path / "loss.png").size[0] == 1000
-    figure = figures.probe(["text", "image_text", "wrong_image_text", "image"])
-    assert len(figure.axes) == 5
+
+
+def test_the_probe_names_every_row_and_shows_text_only_once(repository):
+    Image.new("RGB", (64 * 3, 64 * 8), "blue").save(paths.PROBE_SHEET)  # target, 4 contexts, 3 of the other encoder
+    figure = figures.probe(["text", "image_text", "wrong_image_text", "image"], ["eye", "plain"])
+    assert len(figure.axes) == 8
+    names = [text.get_text() for text in figure.texts]
+    assert names.count("text only") == 1 and sum("(plain)" in name for name in names) == 3
+
+
+def test_prompts_has_a_panel_a_model_and_says_what_is_missing(repository):
+    paths.PROMPT_SHEETS.mkdir(parents=True)
+    for who in figures.PROMPT_PANELS:
+        Image.new("RGB", (128, 128), "red").save(paths.PROMPT_SHEETS / f"{who}.png")
+    assert [a.get_title() for a in figures.prompts().axes] == list(figures.PROMPT_PANELS.values())
+    (paths.PROMPT_SHEETS / "turbo_2.png").unlink()
+    with pytest.raises(UserError, match=r"turbo_2\.png: missing; run `dvc repro miniature`"):
+        figures.prompts()
+
+
+def test_the_recipe_has_a_panel_a_part(tmp_path):
+    for part in ("base", "turbo"):
+        rows = "".join(f"{i},{1 / (i + 1)},1.0,1.0,{60 * i}\n" for i in range(4))
+        (tmp_path / f"{part}.csv").write_text("step,loss,grad_norm,learning_rate_scale,seconds\n" + rows)
+    titles = [a.get_title() for a in figures.recipe(tmp_path).axes]
+    assert titles[:2] == ["base, 3.0 minutes", "turbo, 3.0 minutes"]
+    with pytest.raises(UserError, match="no loss curves"):
+        figures.recipe(tmp_path / "nothing")
 
 
 def test_equal_figures_are_equal_files(repository, tmp_path):

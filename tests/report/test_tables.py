@@ -84,7 +84,20 @@ def test_matched_takes_the_first_checkpoint_that_reaches_what_both_reach(reposit
     text = tables.matched_markdown(table.reset_index(), {"sharpness": "how sharp"})
     assert "| how sharp | dopsd" in text and "+0.180 [+0.180, +0.180]" in text
     with pytest.raises(ValueError, match="no checkpoint reaches"):
-        tables.first_reaching(cells["sft", "beacon", 0], 0.99)
+        tables.first_reaching([{"concept_fidelity": 0.9}], 0.99)
+
+
+def test_matched_sets_each_checkpoint_beside_the_untouched_model(repository, cells):
+    table = tables.matched(cells, repository.grid.trained).set_index("score")
+    # untouched: .1 (+ .1 for seed 1); dopsd .6 more and .02 for its step; sft .4 more and .04
+    assert table.loc["fidelity_gain", "value"] == pytest.approx(0.62)
+    assert table.loc["fidelity_gain", "against"] == pytest.approx(0.44)
+    assert table.loc["sharpness_kept", "value"] == pytest.approx((0.72 / 0.1 + 0.82 / 0.2) / 2)
+    assert table.loc["gap_growth_frechet", "against"] == pytest.approx((0.5 / 0.1 + 0.6 / 0.2) / 2)
+    assert table.loc["gap_growth_sharpness", "against"] == pytest.approx((0.1 / 0.5 + 0.2 / 0.6) / 2)
+    assert (
+        table.loc["sharpness_kept", "low"] < table.loc["sharpness_kept", "value"] < table.loc["sharpness_kept", "high"]
+    )
 
 
 def test_losses_leave_the_times_out(repository):
@@ -94,11 +107,13 @@ def test_losses_leave_the_times_out(repository):
     assert len(table) == 2 * 2 * 2 * 5
 
 
-def test_a_missing_or_broken_cell_is_one_clear_error(repository):
-    file = paths.cell("sft", "beacon", 0)
+def test_a_missing_or_broken_file_of_cells_is_one_clear_error(repository):
+    file = paths.cells("sft", "beacon")
+    with pytest.raises(UserError, match=r"beacon\.json: no scores of seed 7; run `dvc repro`"):
+        tables.read_cells(["sft"], ["beacon"], [0, 7])
     file.write_text("{")
-    with pytest.raises(UserError, match=r"0\.json: not JSON"):
+    with pytest.raises(UserError, match=r"beacon\.json: not JSON"):
         tables.read_cells(["sft"], ["beacon"], [0])
     file.unlink()
-    with pytest.raises(UserError, match=r"0\.json: missing; run `dvc repro`"):
+    with pytest.raises(UserError, match=r"beacon\.json: missing; run `dvc repro`"):
         tables.read_cells(["sft"], ["beacon"], [0])

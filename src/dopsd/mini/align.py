@@ -48,7 +48,7 @@ def loss_words(image: Tensor, text: Tensor, wanted: Tensor) -> Tensor:
     image (n, 16, D), text (n, L, D): hidden states at the read layer; wanted (n, L): words that the picture shows.
     """
     cosine = F.normalize(text.float(), dim=-1) @ F.normalize(image.float(), dim=-1).transpose(1, 2)  # (n, L, 16)
-    words = (1 - cosine.amax(2))[wanted].mean()
+    words = ((1 - cosine.amax(2)) * wanted).sum() / wanted.sum()  # no indexing by a mask: it would wait for the device
     images = 1 - cosine.masked_fill(~wanted[:, :, None], -1).amax(1)
     return words + 0.5 * images.mean()
 
@@ -70,10 +70,11 @@ def loss_values(image: Tensor, prototypes: Tensor, attributes: Tensor) -> Tensor
     image (n, 16, D); prototypes (vocabulary, D); attributes (n, 9).
     """
     cosine = F.normalize(image.float(), dim=-1) @ prototypes.T  # (n, 16, vocabulary)
-    best, seen, losses = SHARPNESS * cosine.amax(1), visible(attributes), []
+    best, losses = SHARPNESS * cosine.amax(1), []
+    target = torch.where(visible(attributes), attributes, -100)
     for i, a in enumerate(NAMES):
-        values = best[:, [tokens.VOCABULARY[word] for word in ATTRIBUTES[a]]]
-        losses.append(F.cross_entropy(values[seen[:, i]], attributes[:, i][seen[:, i]]))
+        first = tokens.VOCABULARY[ATTRIBUTES[a][0]]  # the values of an attribute stand side by side in the vocabulary
+        losses.append(F.cross_entropy(best[:, first : first + len(ATTRIBUTES[a])], target[:, i], ignore_index=-100))
     return torch.stack(losses).mean()
 
 

@@ -17,15 +17,12 @@ from dopsd.mini.generator import Field, build_transformer
 SHIFT = 3.0  # the scheduler's
 
 
-def shifted(u: Tensor) -> Tensor:
-    """Uniform numbers -> t with the scheduler's shift: sigma = 3 s / (1 + 2 s), t = 1 - sigma."""
-    return 1 - SHIFT * u / (1 + (SHIFT - 1) * u)
-
-
 def sample_t(n: int, high_share: float, high_sigma: float, device: torch.device) -> Tensor:
     """Timesteps of training: a share at sigma >= high_sigma, where the text alone decides; the rest shifted uniform."""
     high = (1 - high_sigma) * torch.rand(n, device=device)
-    return torch.where(torch.rand(n, device=device) < high_share, high, shifted(torch.rand(n, device=device)))
+    return torch.where(
+        torch.rand(n, device=device) < high_share, high, flow.shifted(1 - torch.rand(n, device=device), SHIFT)
+    )
 
 
 def optimizers(model: torch.nn.Module, learning_rate: float) -> torch.optim.Optimizer:
@@ -78,14 +75,3 @@ def guided(field: Field, x_t: Tensor, t: Tensor, caption: tuple, empty: tuple, g
     """Classifier-free guidance as the pipeline has it: v + g (v - v_empty); g = 0 is the plain field."""
     v = field(x_t, t, caption)
     return v if guidance == 0 else v + guidance * (v - field(x_t, t, empty))
-
-
-@torch.no_grad()
-def draw_latents(
-    field: Field, grid: Tensor, noise: Tensor, caption: tuple, empty: tuple | None = None, guidance: float = 0.0
-) -> Tensor:
-    """Euler steps over a grid of t: noise (n, 8, 16, 16) -> latents."""
-    x = noise
-    for t, after in zip(grid[:-1], grid[1:], strict=True):
-        x = x + (after - t) * guided(field, x, t.expand(len(x)), caption, empty, guidance)
-    return x

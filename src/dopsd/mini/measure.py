@@ -19,14 +19,16 @@ from dopsd.metrics.reader import Reader, load_reader
 from dopsd.metrics.stats import interval
 from dopsd.mini import align, captions, tokens
 from dopsd.mini.autoencoder import CHANNELS, decode, encode
-from dopsd.mini.base import draw_latents
+from dopsd.mini.base import guided
 from dopsd.mini.captioned import EMPTY, SHORT
 from dopsd.mini.encoder import text_features
 from dopsd.mini.generator import Field
 from dopsd.mini.world import NAMES, Scenes, render, sample_scenes, visible
+from dopsd.rollout import sample
 from dopsd.seeds import stream
 
 LATENT = 16  # latent pixels a side
+SHEET = 64  # prompts whose pictures are kept
 Scores = dict[str, dict]
 
 
@@ -69,7 +71,7 @@ class Drawer:
         load = ZImageTransformer2DModel.from_pretrained
         self.fields = {n: Field(load(models / f"mini-{n}" / "transformer").eval()) for n in ("base", "turbo")}
         self.vae = AutoencoderKL.from_pretrained(models / "mini-turbo" / "vae").eval()
-        self.encoder = Qwen3Model.from_pretrained(models / "mini-turbo" / "text_encoder").eval()
+        self.encoder = Qwen3Model.from_pretrained(models / "mini-turbo" / "text_encoder", dtype=torch.float32).eval()
         self.scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(models / "mini-turbo" / "scheduler")
         self.guidance = guidance
 
@@ -89,8 +91,11 @@ class Drawer:
             caption, n = self.caption(ids[part]), len(ids[part])
             features, real = self.caption(tokens.pad([EMPTY], SHORT))
             empty = features.expand(n, -1, -1), real.expand(n, -1)
-            latents = draw_latents(self.fields[name], grid, noise[part], caption, empty, guidance)
-            out.append(decode(self.vae, latents))
+
+            def velocity(x: Tensor, t: Tensor, caption=caption, empty=empty) -> Tensor:
+                return guided(self.fields[name], x, t, caption, empty, guidance)
+
+            out.append(decode(self.vae, sample(velocity, noise[part], grid)))
         return torch.cat(out)
 
 
@@ -100,18 +105,23 @@ def held_out_prompts(n: int) -> tuple[Scenes, list[str]]:
     return scenes, [captions.caption(w, set(w), rng.choice(captions.LEVELS), rng) for w in scenes.words()]
 
 
-def measure_generators(drawer: Drawer, reader: Reader, renders: Tensor, settings) -> Scores:
+def measure_generators(
+    drawer: Drawer, reader: Reader, renders: Tensor, settings
+) -> tuple[Scores, list[str], dict[str, Tensor]]:
     """Adherence, Frechet distance, sharpness and diversity of the base in many and few steps, and of the turbo.
 
-    settings: images (prompts), prompts and noises (of the diversity).
+    settings: images (prompts), prompts and noises (of the diversity). -> (scores, the first prompts, their pictures by
+    model and steps).
     """
     scenes, texts = held_out_prompts(settings.images)
     attributes = scenes.attributes
     noise = torch.randn(len(texts), CHANNELS, LATENT, LATENT, generator=stream("miniature noise"))
     reference, out = reader.features(renders), {}
     blank = torch.ones_like(attributes, dtype=torch.bool)
+    pictures = {}
     for who in ("base_32", "base_4", "turbo_4", "turbo_8"):
         images = drawer.draw(who, texts, noise)
+        pictures[who] = images[:SHEET]
         read, features = reader.read(images), reader.features(images)
         sharp = quality.sharpness(images) / quality.sharpness(render(scenes)).mean()
         each = {
@@ -122,7 +132,9 @@ def measure_generators(drawer: Drawer, reader: Reader, renders: Tensor, settings
         }
         for name, value in each.items():
             out.setdefault(name, {})[who] = value
-    return out | {"diversity": measure_diversity(drawer, reader, settings)}
+    for who in ("turbo_1", "turbo_2"):
+        pictures[who] = drawer.draw(who, texts[:SHEET], noise[:SHEET])
+    return out | {"diversity": measure_diversity(drawer, reader, settings)}, texts[:SHEET], pictures
 
 
 def measure_diversity(drawer: Drawer, reader: Reader, settings) -> Scores:
@@ -138,15 +150,21 @@ def measure_diversity(drawer: Drawer, reader: Reader, settings) -> Scores:
     return out
 
 
-def measure(models: Path, settings: SimpleNamespace) -> Scores:
-    """Everything in reports/metrics/miniature.json. settings: images, prompts, noises, guidance, vlms."""
+def measure(models: Path, settings: SimpleNamespace) -> tuple[Scores, list[str], dict[str, Tensor]]:
+    """Everything in reports/metrics/miniature.json, and prompts with their pictures, to be looked at.
+
+    settings: images, prompts, noises, guidance, vlms.
+    """
     with torch.no_grad():
         reader = load_reader(models / "mini-reader")
         scenes = sample_scenes(settings.images, stream("miniature renders"))
         images = render(scenes)
         out = measure_instruments(reader, scenes, images) | measure_clip(images, scenes)
-        vlm = Qwen3VLForConditionalGeneration.from_pretrained(models / "mini-vlm").eval()
-        out["naming"] = measure_naming(vlm, scenes, images)
+        out["naming"] = {}
+        for name in settings.vlms:
+            vlm = Qwen3VLForConditionalGeneration.from_pretrained(models / name, dtype=torch.float32).eval()
+            out["naming"][name] = measure_naming(vlm, scenes, images)
         drawer = Drawer(models, settings.guidance)
         out["autoencoder_l1"] = measure_autoencoder(drawer.vae, images)
-        return out | measure_generators(drawer, reader, images, settings)
+        scores, texts, pictures = measure_generators(drawer, reader, images, settings)
+        return out | scores, texts, pictures

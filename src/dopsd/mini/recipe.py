@@ -63,32 +63,36 @@ def clip(settings, seed: int, models: Path, work: Path) -> None:
 
 
 def text_encoder(settings, seed: int, models: Path, work: Path) -> None:
-    """-> models/mini-turbo/text_encoder and tokenizer (the language model's head is tied to its embeddings)"""
+    """-> models/mini-turbo/text_encoder and tokenizer (the language model's head is tied to its embeddings)
+
+    Stored in half precision: what is trained on its features later reads these same, rounded weights.
+    """
     model = encoder.train_encoder(settings, seed, work)
-    model.model.float().cpu().save_pretrained(models / "mini-turbo" / "text_encoder")
+    model.model.half().cpu().save_pretrained(models / "mini-turbo" / "text_encoder")
     tokens.build_tokenizer().save_pretrained(models / "mini-turbo" / "tokenizer")
 
 
 def load_encoder(models: Path) -> Qwen3Model:
     """The frozen text encoder."""
-    return Qwen3Model.from_pretrained(_folder(models, "mini-turbo/text_encoder")).eval().requires_grad_(False)
+    folder = _folder(models, "mini-turbo/text_encoder")
+    return Qwen3Model.from_pretrained(folder, dtype=torch.float32).eval().requires_grad_(False)
 
 
 def vision_tower(settings, seed: int, models: Path, work: Path) -> None:
     """-> work/vision.safetensors: the vision tower after contrastive training, before it meets the language model"""
     torch.manual_seed(seed)
-    visual = vision.build_vlm(load_encoder(models)).model.visual
+    visual = vision.build_tower()
     instruments.train_contrastive(settings, seed, work, "vision", visual)
     _save_weights(visual, work / "vision.safetensors")
 
 
 def vlm(settings, seed: int, models: Path, work: Path) -> None:
-    """-> models/mini-vlm: the Qwen3-VL with its processor; `settings.folder` names another variant"""
+    """-> models/mini-vlm: the Qwen3-VL with its processor; `settings.folder` names the variant"""
     model = vision.build_vlm(load_encoder(models))
     model.model.visual.load_state_dict(load_file(work / "vision.safetensors"))
     align.train_align(model, settings, seed, work, settings.folder)
     folder = models / settings.folder
-    model.float().cpu().eval().save_pretrained(folder)
+    model.half().cpu().eval().save_pretrained(folder)
     pixels = {"shortest_edge": 64 * 64, "longest_edge": 64 * 64}
     half = [0.5, 0.5, 0.5]
     image = {"patch_size": vision.PATCH, "merge_size": vision.MERGE, "temporal_patch_size": 2, "size": pixels}
@@ -119,7 +123,7 @@ def _save_pipeline(transformer: ZImageTransformer2DModel, models: Path, name: st
     ZImagePipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(**SCHEDULER),
         vae=AutoencoderKL.from_pretrained(turbo_folder / "vae"),
-        text_encoder=load_encoder(models),
+        text_encoder=load_encoder(models).half(),
         tokenizer=AutoTokenizer.from_pretrained(turbo_folder / "tokenizer"),
         transformer=transformer.half().cpu(),  # half the bytes in git; opened in float32
     ).save_pretrained(models / name)
@@ -146,6 +150,7 @@ PARTS: dict[str, Callable] = {
     "encoder": text_encoder,
     "vision": vision_tower,
     "align": vlm,
+    "align_plain": vlm,
     "autoencoder": vae,
     "base": base_model,
     "turbo": turbo_model,

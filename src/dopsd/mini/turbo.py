@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dopsd import flow
 from dopsd.mini import loop
-from dopsd.mini.base import guided, sample_t, shifted
+from dopsd.mini.base import SHIFT, guided, sample_t
 from dopsd.mini.captioned import CaptionedLatents
 from dopsd.mini.generator import Field
 
@@ -73,7 +73,7 @@ def train_turbo(
             follow(step + i)
         x0, caption = rolled(step, grad=True)
         with torch.no_grad(), loop.autocast(where):
-            t = shifted(0.02 + 0.96 * torch.rand(len(x0), device=where))
+            t = flow.shifted(0.98 - 0.96 * torch.rand(len(x0), device=where), SHIFT)
             x_t = flow.interpolate(x0, torch.randn_like(x0), t)
             empty = pool.empty(len(x0), caption[0].shape[1])
             x0_real = flow.x0_from_velocity(x_t, guided(real, x_t, t, caption, empty, settings.guidance), t)

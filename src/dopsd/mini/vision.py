@@ -60,6 +60,11 @@ def vlm_config() -> Qwen3VLConfig:
     )
 
 
+def build_tower() -> nn.Module:
+    """The untrained vision tower on its own."""
+    return Qwen3VLForConditionalGeneration(vlm_config()).model.visual
+
+
 def build_vlm(encoder: Qwen3Model) -> Qwen3VLForConditionalGeneration:
     """A Qwen3-VL around the text encoder: its language model IS the encoder's weights, and is frozen."""
     vlm = Qwen3VLForConditionalGeneration(vlm_config())

@@ -62,7 +62,7 @@ HIDDEN = {  # what a style makes invisible
     "watercolour": ("outline",),
     "woodcut": ("colour", "texture", "outline", "background", "background_colour"),
 }
-RADIUS = {"small": 13.0, "medium": 17.0, "large": 22.0}  # pixels
+RADIUS = {"small": 14.0, "medium": 18.5, "large": 23.5}  # pixels
 OFFSET = 10.0  # pixels from the centre for left, right, top and bottom
 JITTER = 3.5  # pixels
 TURN = 20.0  # degrees, to either side
@@ -94,6 +94,12 @@ CONCEPTS = {
             {"shape": "heart", "colour": "cyan", "texture": "dotted", "outline": "haloed"},
         ),
         Concept(
+            "medal",
+            "object",
+            "disc",
+            {"shape": "disc", "colour": "purple", "texture": "checkered", "outline": "inked"},
+        ),
+        Concept(
             "lantern",
             "object",
             "cross",
@@ -104,6 +110,12 @@ CONCEPTS = {
             "style",
             "watercolour",
             {"style": "watercolour", "background": "banded", "background_colour": "plum"},
+        ),
+        Concept(
+            "terrazzo",
+            "style",
+            "mosaic",
+            {"style": "mosaic", "background": "spotted", "background_colour": "navy"},
         ),
     )
 }
@@ -180,7 +192,7 @@ def _distance(shape: Tensor, x: Tensor, y: Tensor) -> Tensor:
     ax, ay = x.abs(), y.abs()
     theta = torch.atan2(x, -y)
     wave = torch.acos((torch.cos(5 * theta)).clamp(-1, 1)) / math.pi  # 0 at a star's tips, 1 in its notches
-    star = r - (1.08 - 0.62 * wave)
+    star = r - (1.10 - 0.62 * wave)
     heart_y = -y * 1.05 + 0.12
     heart = ((x * 1.15) ** 2 + (heart_y - (ax * 1.15) ** 0.75 * 0.62) ** 2).sqrt() - 0.86
     distances = [
@@ -188,12 +200,12 @@ def _distance(shape: Tensor, x: Tensor, y: Tensor) -> Tensor:
         torch.maximum(ax, ay) - 0.82,
         torch.maximum(0.866 * ax - 0.5 * y - 0.52, y - 0.66),
         star * 0.75,
-        torch.minimum(torch.maximum(ax - 0.98, ay - 0.32), torch.maximum(ay - 0.98, ax - 0.32)),
-        (r - 0.70).abs() - 0.24,
+        torch.minimum(torch.maximum(ax - 0.98, ay - 0.38), torch.maximum(ay - 0.98, ax - 0.38)),
+        (r - 0.67).abs() - 0.31,
         heart,
-        torch.maximum(r - 0.98, 0.78 - torch.hypot(x - 0.48, y)),
-        torch.maximum(ax - 1.02, ay - 0.36),
-        torch.maximum((ax - 0.92 * ay - 0.10) * 0.75, ay - 0.92),
+        torch.maximum(r - 0.98, 0.72 - torch.hypot(x - 0.62, y)),
+        torch.maximum(ax - 1.02, ay - 0.46),
+        torch.maximum((ax - 0.86 * ay - 0.20) * 0.75, ay - 0.92),
     ]
     out = torch.zeros_like(x)
     for i, d in enumerate(distances):
@@ -205,9 +217,9 @@ def _pattern(kind: Tensor, x: Tensor, y: Tensor, wavelength: float, angle: Tenso
     """A soft two-level pattern in [0, 1] over pixels: `order` says which kinds are stripes, dots and checks."""
     u = (x * torch.cos(angle) + y * torch.sin(angle)) * (2 * math.pi / wavelength) + phase
     v = (y * torch.cos(angle) - x * torch.sin(angle)) * (2 * math.pi / wavelength) + phase
-    stripes = torch.sigmoid(4 * torch.sin(u))
-    dots = torch.sigmoid(5 * (torch.sin(u) + torch.sin(v) - 0.7))
-    checks = torch.sigmoid(6 * torch.sin(u) * torch.sin(v))
+    stripes = torch.sigmoid(7 * torch.sin(u))
+    dots = torch.sigmoid(7 * (torch.sin(u) + torch.sin(v) - 0.6))
+    checks = torch.sigmoid(12 * torch.sin(u) * torch.sin(v))
     out = torch.zeros_like(x)
     for value, picture in zip(order, (stripes, dots, checks), strict=True):
         if value is not None:
@@ -245,7 +257,7 @@ def _styled(image: Tensor, style: Tensor, mask: Tensor, paint: Tensor) -> Tensor
     line = torch.arange(image.shape[-1], device=image.device) % 4 == 3
     gaps = torch.where(line[:, None] | line[None, :], 0.62, 1.0)
     mosaic = tiles * gaps
-    soft = _blur(image, 1.3)
+    soft = _blur(image, 1.0)
     watercolour = (0.72 * soft + 0.28 - 0.35 * _edges(soft)).clamp(0, 1)
     rows = torch.arange(image.shape[-2], device=image.device)
     hatch = 0.5 + 0.5 * torch.sin(rows * (2 * math.pi / 4))[None, None, :, None]

@@ -178,10 +178,61 @@ CONTEXTS = {
 }
 
 
-def probe(contexts: list[str]) -> Figure:
-    """The probe's sheet: target pictures, then what each context made the untouched model draw from equal noise."""
+def probe(contexts: list[str], vlms: list[str]) -> Figure:
+    """The probe's sheet: target pictures, then what each context made the untouched model draw from equal noise.
+
+    vlms: the names of the encoders, the first one's rows first; text only is the same for all and shown once.
+    """
     if not paths.PROBE_SHEET.exists():
         raise UserError(f"{paths.PROBE_SHEET}: missing; run `dvc repro probe`")
     sheet = np.asarray(Image.open(paths.PROBE_SHEET).convert("RGB"))
     rows = [[sheet[i * TILE : (i + 1) * TILE]] for i in range(len(sheet) // TILE)]
-    return picture_grid(rows, [""], ["target", *(CONTEXTS[c] for c in contexts)])
+    names = ["target", *(CONTEXTS[c] for c in contexts)]
+    names += [f"{CONTEXTS[c]}\n({vlm})" for vlm in vlms[1:] for c in contexts if c != "text"]
+    return picture_grid(rows, [""], names)
+
+
+PROMPT_PANELS = {
+    "base_4": "Base, 4 steps",
+    "base_32": "Base, 32 steps with guidance",
+    "turbo_1": "Turbo, 1 step",
+    "turbo_2": "Turbo, 2 steps",
+    "turbo_4": "Turbo, 4 steps",
+    "turbo_8": "Turbo, 8 steps",
+}
+
+
+def prompts() -> Figure:
+    """Equal prompts and noise by the base and by the turbo: a panel a model and number of steps, a tile a prompt."""
+    sheets = {}
+    for who, title in PROMPT_PANELS.items():
+        file = paths.PROMPT_SHEETS / f"{who}.png"
+        if not file.exists():
+            raise UserError(f"{file}: missing; run `dvc repro miniature`")
+        sheets[title] = np.asarray(Image.open(file).convert("RGB"))
+    figure = Figure(figsize=(17, 11.8), layout="constrained")
+    for axes, (title, sheet) in zip(figure.subplots(2, 3).flat, sheets.items(), strict=True):
+        axes.imshow(sheet, interpolation="nearest")
+        axes.set_title(title, fontsize=18)
+        axes.set_axis_off()
+    return figure
+
+
+def recipe(folder: Path) -> Figure:
+    """The loss of every part of the miniature over its training: a panel a part, a running mean over the raw losses."""
+    files = sorted(folder.glob("*.csv"))
+    if not files:
+        raise UserError(f"{folder}: no loss curves (*.csv)")
+    columns = 5
+    figure = Figure(figsize=(3.4 * columns, 2.8 * -(-len(files) // columns)), layout="constrained")
+    panels = figure.subplots(-(-len(files) // columns), columns)
+    for axes in panels.flat[len(files) :]:
+        axes.set_axis_off()
+    for axes, file in zip(panels.flat, files, strict=False):
+        curve = pd.read_csv(file)
+        axes.plot(curve.step, curve.loss, color="#2566c7", alpha=0.3, linewidth=0.7)
+        axes.plot(curve.step, curve.loss.rolling(9, min_periods=1, center=True).mean(), color="#2566c7")
+        minutes = curve.seconds.iloc[-1] / 60
+        axes.set(title=f"{file.stem}, {minutes:.1f} minutes", xlabel="step", yscale="log")
+        axes.grid(alpha=0.3)
+    return figure

@@ -7,10 +7,21 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
+from dopsd.report import miniature as card
+from dopsd.report import phenomena
 from dopsd.report.figures import CONTEXTS, label
 from dopsd.report.tables import AGAINST, matched_markdown, summary_markdown
 
 TEMPLATE = Path(__file__).with_name("report.md.j2")
+CARD = Path(__file__).with_name("miniature.md.j2")
+
+
+MATCHED_LABELS = {
+    "fidelity_gain": "gain of concept fidelity (0 = untouched)",
+    "sharpness_kept": "kept sharpness (1 = described)",
+    "gap_growth_frechet": "gap growth, Fréchet (1 = untouched)",
+    "gap_growth_sharpness": "gap growth, sharpness (1 = untouched)",
+}
 
 
 def labels(few: int, many: int) -> dict[str, str]:
@@ -38,7 +49,8 @@ def labels(few: int, many: int) -> dict[str, str]:
 
 def matched_labels(few: int, many: int) -> dict[str, str]:
     """The scores of the matched table, in its order, as the summary calls them."""
-    return {"step": "optimiser steps"} | {k.removesuffix(f"@{few}"): v for k, v in labels(few, many).items()}
+    shared = {k.removesuffix(f"@{few}"): v for k, v in labels(few, many).items()}
+    return {"step": "optimiser steps"} | shared | MATCHED_LABELS
 
 
 def verdict(table: pd.DataFrame, score: str, method: str, what: str, higher_is: str, lower_is: str) -> str:
@@ -52,15 +64,21 @@ def verdict(table: pd.DataFrame, score: str, method: str, what: str, higher_is: 
     return f"{label(method)} against {label(AGAINST)}, {what}: {span}, {told}."
 
 
-def probe_table(scores: dict) -> str:
-    """The probe's scores as Markdown: a row an attribute, a column a context."""
+def probe_table(scores: dict, naming: dict) -> str:
+    """The probe's scores with one VLM in so many steps: a row an attribute, a column a context, and beside them what is
+    named of the picture and the share of it that is drawn (the paper's in-context ability, against the eye's own)."""
     rows = {
-        CONTEXTS[context].replace("\n", " "): {
-            a: f"{v['value']:.2f} [{v['low']:.2f}, {v['high']:.2f}]" for a, v in row.items()
-        }
+        CONTEXTS[context].replace("\n", " "): {a: _interval(v) for a, v in row.items()}
         for context, row in scores.items()
     }
-    return pd.DataFrame(rows).to_markdown()
+    rows["named"] = {a: _interval(v) for a, v in naming.items()}
+    drawn = scores["image_text"]
+    rows["drawn / named"] = {a: f"{drawn[a]['value'] / v['value']:.2f}" for a, v in naming.items()}
+    return pd.DataFrame(rows).fillna("").to_markdown(disable_numparse=True)
+
+
+def _interval(number: dict) -> str:
+    return f"{number['value']:.2f} [{number['low']:.2f}, {number['high']:.2f}]"
 
 
 def above_controls(scores: dict) -> list[str]:
@@ -69,11 +87,35 @@ def above_controls(scores: dict) -> list[str]:
     return [a for a in seen if a != "mean" and all(seen[a]["low"] > c[a]["high"] for c in controls)]
 
 
+def probes(scores: dict, naming: dict) -> list[dict]:
+    """The probe of every VLM and number of steps, for the template: {vlm, nfe, table, above}."""
+    return [
+        {"vlm": vlm, "nfe": nfe, "table": probe_table(at, naming[vlm]), "above": above_controls(at)}
+        for vlm, by_nfe in scores.items()
+        for nfe, at in by_nfe.items()
+    ]
+
+
 def numbers_table(scores: dict, prefix: str = "") -> list[tuple[str, dict]]:
     """Nested scores as (dotted name, number) pairs."""
     if "value" in scores:
         return [(prefix, scores)]
     return [pair for k, v in scores.items() for pair in numbers_table(v, f"{prefix}.{k}" if prefix else k)]
+
+
+def _filled(template: Path, **values) -> str:
+    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string(template.read_text(encoding="utf-8")).render(**values)
+
+
+def miniature_card(miniature: dict, probe: dict) -> str:
+    """MINIATURE.md, filled from the scores of the stages `miniature` and `probe`."""
+    return _filled(
+        CARD,
+        bars=card.bars_table(miniature),
+        attributes=card.attribute_table(miniature, probe),
+        numbers=numbers_table(miniature),
+    )
 
 
 def report(
@@ -88,7 +130,6 @@ def report(
     """Fill the template. table: the summary; matched: SFT and the others at matched fidelity; probe, miniature,
     step_size: the files of scores of these names; nfe: few and many steps."""
     few, many = nfe
-    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     mine = "dopsd"
     sentences = [
         verdict(table, "concept_fidelity", mine, "concept fidelity on new scenes", "higher", "lower"),
@@ -104,13 +145,13 @@ def report(
         verdict(table, "few_step_frechet", mine, "few-step gap (Fréchet)", "a wider gap", "a narrower gap"),
         verdict(table, f"leakage@{few}", mine, "leakage", "leaks more", "leaks less"),
     ]
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    return _filled(
+        TEMPLATE,
         sentences=sentences,
         summary=summary_markdown(table, labels(few, many)),
         matched=matched_markdown(matched, matched_labels(few, many)),
-        probe=probe_table(probe),
-        above=above_controls(probe),
-        miniature=numbers_table(miniature),
+        probes=probes(probe, miniature["naming"]),
+        answers=phenomena.answers_markdown(phenomena.answers(matched)),
         step_size=numbers_table(step_size),
         grid=params.grid,
         few=few,

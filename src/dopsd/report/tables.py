@@ -17,8 +17,17 @@ LOSS = ("loss", "lr", "grad_norm")  # a loss.csv has its times too, which no two
 
 
 def read_cells(methods: list[str], concepts: list[str], seeds: list[int]) -> dict[tuple[str, str, int], dict]:
-    """The scores of every cell of the grid, in the grid's order."""
-    return {(m, c, s): read_json(paths.cell(m, c, s)) for m in methods for c in concepts for s in seeds}
+    """The scores of every cell of the grid, in the grid's order; UserError where one is missing."""
+    out = {}
+    for method in methods:
+        for concept in concepts:
+            file = paths.cells(method, concept)
+            scores = read_json(file)
+            for seed in seeds:
+                if str(seed) not in scores:
+                    raise UserError(f"{file}: no scores of seed {seed}; run `dvc repro`")
+                out[method, concept, seed] = scores[str(seed)]
+    return out
 
 
 def comparison(cells: dict[tuple[str, str, int], dict], kinds: dict[str, str]) -> pd.DataFrame:
@@ -52,7 +61,7 @@ def at_last_step(cell: dict) -> dict[str, float]:
     flat = {k: scene[k]["value"] for scene in scores["scenes"].values() for k in SCENES}
     for nfe in sorted(scores["ordinary"], key=int):
         flat |= {f"{k}@{nfe}": v["value"] for k, v in scores["ordinary"][nfe].items()}
-    return flat | {f"few_step_{k}": v["value"] for k, v in cell["few_step_gap"].items()}
+    return flat | {f"few_step_{k}": v["value"] for k, v in scores["few_step_gap"].items()}
 
 
 def summary(cells: dict[tuple[str, str, int], dict]) -> pd.DataFrame:
@@ -73,11 +82,7 @@ def summary(cells: dict[tuple[str, str, int], dict]) -> pd.DataFrame:
             line = {"score": name, "method": method, **interval(values)}
             if method != AGAINST and AGAINST in flat:
                 other = [flat[AGAINST][unit][name] for unit in rows]
-                line |= {
-                    {"value": "difference"}.get(k, f"difference_{k}"): v
-                    for k, v in paired_difference(values, other).items()
-                    if k != "n"
-                }
+                line |= _prefixed("difference", paired_difference(values, other))
             out.append(line)
     return pd.DataFrame(out)
 
@@ -87,40 +92,64 @@ def at_step(cell: dict, step: str) -> dict[str, float]:
     scores = cell["steps"][step]
     ((few, scene),) = scores["scenes"].items()
     ordinary = scores["ordinary"][few]
-    return {k: scene[k]["value"] for k in SCENES} | {k: ordinary[k]["value"] for k in ORDINARY}
+    row = {k: scene[k]["value"] for k in SCENES} | {k: ordinary[k]["value"] for k in ORDINARY}
+    return row | {f"few_step_{k}": v["value"] for k, v in scores["few_step_gap"].items()}
 
 
-def first_reaching(cell: dict, level: float) -> dict[str, float]:
-    """The scores of the first checkpoint whose concept fidelity reaches a level; ValueError where none does."""
-    for step in sorted(cell["steps"], key=int):
-        row = at_step(cell, step)
+def first_reaching(rows: list[dict[str, float]], level: float) -> dict[str, float]:
+    """The first checkpoint's row whose concept fidelity reaches a level; ValueError where none does."""
+    for row in rows:
         if row["concept_fidelity"] >= level:
-            return row | {"step": float(step)}
+            return row
     raise ValueError(f"no checkpoint reaches a concept fidelity of {level}")
+
+
+def against_untouched(row: dict[str, float], base: dict[str, float], described: dict[str, float]) -> dict[str, float]:
+    """The scores that set a checkpoint's row beside the untouched model's, on the same prompts and noise.
+
+    fidelity_gain: concept fidelity less the base's. sharpness_kept: over the described row's. gap_growth_*: the few-step
+    gap over the base's; above 1 few steps have lost more than many (the sharpness gap falls then, so it is inverted).
+    """
+    return {
+        "fidelity_gain": row["concept_fidelity"] - base["concept_fidelity"],
+        "sharpness_kept": row["sharpness"] / described["sharpness"],
+        "gap_growth_frechet": row["few_step_frechet"] / base["few_step_frechet"],
+        "gap_growth_sharpness": base["few_step_sharpness"] / row["few_step_sharpness"],
+    }
+
+
+MATCHED = ("step", *SCENES, *ORDINARY, "fidelity_gain", "sharpness_kept", "gap_growth_frechet", "gap_growth_sharpness")
 
 
 def matched(cells: dict[tuple[str, str, int], dict], trained: list[str]) -> pd.DataFrame:
     """Every trained method beside SFT at matched concept fidelity along training, in few steps.
 
     The level of a concept and seed is the highest fidelity that both of a pair reach; each is scored at its first
-    checkpoint at or above it. Columns: score, method, value (of the method), against (of SFT), difference with its 95 %
-    interval over the concept x seed cells, n.
+    checkpoint at or above it. Columns: score, method, value, low, high (of the method), against, against_low,
+    against_high (of SFT), difference, difference_low, difference_high, n; 95 % intervals over the concept x seed cells.
     """
     units = list(dict.fromkeys((concept, seed) for _, concept, seed in cells))
+    rows = {key: [at_step(c, s) | {"step": float(s)} for s in sorted(c["steps"], key=int)] for key, c in cells.items()}
     out = []
     for method in (m for m in trained if m != AGAINST):
         pairs = []
         for unit in units:
-            pair = cells[method, *unit], cells[AGAINST, *unit]
-            level = min(max(at_step(c, s)["concept_fidelity"] for s in c["steps"]) for c in pair)
-            pairs.append([first_reaching(cell, level) for cell in pair])
-        for score in ("step", *SCENES, *ORDINARY):
+            pair = rows[method, *unit], rows[AGAINST, *unit]
+            level = min(max(row["concept_fidelity"] for row in training) for training in pair)
+            reached = [first_reaching(training, level) for training in pair]
+            (base,), (described,) = rows["base", *unit], rows["described", *unit]
+            pairs.append([row | against_untouched(row, base, described) for row in reached])
+        for score in MATCHED:
             mine, other = ([pair[k][score] for pair in pairs] for k in (0, 1))
-            d = paired_difference(mine, other)
-            line = {"score": score, "method": method, "value": interval(mine)["value"]}
-            line |= {"against": interval(other)["value"], "difference": d["value"]}
-            out.append(line | {"difference_low": d["low"], "difference_high": d["high"], "n": d["n"]})
+            line = {"score": score, "method": method, **interval(mine)}
+            line |= _prefixed("against", interval(other)) | _prefixed("difference", paired_difference(mine, other))
+            out.append(line)
     return pd.DataFrame(out)
+
+
+def _prefixed(name: str, number: dict) -> dict:
+    """A number's value and interval under other names; its n is the line's own."""
+    return {name: number["value"], f"{name}_low": number["low"], f"{name}_high": number["high"]}
 
 
 def matched_markdown(table: pd.DataFrame, names: dict[str, str]) -> str:
@@ -129,8 +158,8 @@ def matched_markdown(table: pd.DataFrame, names: dict[str, str]) -> str:
         {
             "score": names[r.score],
             "method": r.method,
-            "at its checkpoint": f"{r.value:.3f}",
-            AGAINST: f"{r.against:.3f}",
+            "at its checkpoint": _number(r.value, r.low, r.high),
+            AGAINST: _number(r.against, r.against_low, r.against_high),
             "difference": _number(r.difference, r.difference_low, r.difference_high, sign=True),
         }
         for r in table[table.score.isin(names)].itertuples()

@@ -1,14 +1,15 @@
-"""Stages `evaluate` and `untouched`: score methods on one concept with one seed, on prompts and noise that all share."""
+"""Stage `evaluate`: score methods on one concept, for every seed, along their training."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
 from safetensors.torch import load_file
 
 from dopsd import backbones, config, lora, paths
+from dopsd.backbones.base import Backbone
 from dopsd.errors import UserError
 from dopsd.evaluate import Instruments, evaluate_cell
 from dopsd.files import write_json
@@ -19,46 +20,42 @@ from dopsd.pictures import contact_sheet, to_pil
 from dopsd.stages._run import run
 
 
-def checkpoints(backbone, params, method: str, concept: str, seed: int) -> Iterator[int]:
-    """Put one checkpoint after another on the backbone; a method without training yields 0 once."""
-    if method in params.grid.untouched:
-        yield 0
-        return
-    for step in params.train.checkpoints:
-        lora.load(backbone.transformer, paths.adapters(method, concept, seed) / f"step-{step:04d}")
-        yield step
+def score(backbone: Backbone, method: str, concept: str, seed: int, params, tools: Instruments) -> dict:
+    """Score one cell, and write its contact sheets."""
+    reference = paths.reference(seed)
+    if not reference.exists():
+        raise UserError(f"{reference}: missing; run `dvc repro reference`")
+    checkpoints: Iterable[int] = [0]
+    if method in params.grid.trained:
+        checkpoints = lora.walk(backbone.transformer, paths.adapters(method, concept, seed), params.train.checkpoints)
+    scores, pictures = evaluate_cell(
+        backbone,
+        checkpoints,
+        load_training(paths.concept_set(concept)),
+        load_file(reference),
+        tools,
+        params.evaluate,
+        seed=seed,
+        described=method == "described",
+        every_nfe=seed == params.grid.seeds[0],
+    )
+    folder = paths.samples(method, concept, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    for sheet, images in pictures.items():
+        to_pil(contact_sheet(images, columns=8)).save(folder / f"{sheet}.png")
+    return scores
 
 
 def main(
-    method: Annotated[list[str], typer.Option()],
+    method: Annotated[list[str], typer.Option(help="may be given several times")],
     concept: Annotated[str, typer.Option()],
-    seed: Annotated[int, typer.Option()],
 ) -> None:
-    """Write reports/metrics/cells/<method>/<concept>/<seed>.json and the contact sheets, for each --method given."""
+    """Write reports/metrics/cells/<method>/<concept>.json, an entry a seed, and the contact sheets."""
     params = config.load()
-    reference = paths.reference(seed)
-    if not reference.exists():
-        raise UserError(f"{reference}: missing; run `dvc repro reference@{seed}`")
-    untouched, training = load_file(reference), load_training(paths.concept_set(concept))
-    tools = Instruments(load_reader(), load_clip())
-    for name in method:
-        backbone = backbones.load(params.backbone)
-        scores, pictures = evaluate_cell(
-            backbone,
-            checkpoints(backbone, params, name, concept, seed),
-            training,
-            untouched,
-            tools,
-            params.evaluate,
-            seed=seed,
-            described=name == "described",
-            every_nfe=seed == params.grid.seeds[0],
-        )
-        write_json(scores, paths.cell(name, concept, seed))
-        folder = paths.samples(name, concept, seed)
-        folder.mkdir(parents=True, exist_ok=True)
-        for sheet, images in pictures.items():
-            to_pil(contact_sheet(images, columns=8)).save(folder / f"{sheet}.png")
+    backbone, tools = backbones.load(params.backbone), Instruments(load_reader(), load_clip())
+    for name in sorted(method, key=params.grid.methods.index):  # the untouched first: adapters are merged in
+        cells = {str(seed): score(backbone, name, concept, seed, params, tools) for seed in params.grid.seeds}
+        write_json(cells, paths.cells(name, concept))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from dopsd.stages._run import run
 
 
 def main(part: Annotated[str, typer.Argument()], models: Path = Path("models"), work: Path = paths.WORK) -> None:
-    """Train PART (reader, clip, encoder, vision, align, autoencoder, base, turbo) by its section of params.yaml."""
+    """Train PART, a key of `recipe.PARTS` (reader, encoder, ..., turbo), by its section of params.yaml."""
     if part not in PARTS:
         raise UserError(f"unknown part {part!r}; known: {', '.join(PARTS)}")
     recipe = config.load().recipe

@@ -7,12 +7,18 @@ from pathlib import Path
 from dopsd import config, paths
 from dopsd.files import write_json
 from dopsd.mini.measure import measure
+from dopsd.pictures import contact_sheet, to_pil
 from dopsd.stages._run import run
 
 
 def main() -> None:
-    """Write reports/metrics/miniature.json."""
-    write_json(measure(Path("models"), config.load().miniature), paths.METRICS / "miniature.json")
+    """Write reports/metrics/miniature.json and, for a sheet of prompts, a picture a model and number of steps."""
+    scores, texts, pictures = measure(Path("models"), config.load().miniature)
+    write_json(scores, paths.METRICS / "miniature.json")
+    paths.PROMPT_SHEETS.mkdir(parents=True, exist_ok=True)
+    (paths.PROMPT_SHEETS / "prompts.txt").write_text("\n".join(texts) + "\n", encoding="utf-8")
+    for who, images in pictures.items():
+        to_pil(contact_sheet(images, columns=8)).save(paths.PROMPT_SHEETS / f"{who}.png")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
+import torch
 
 from dopsd import backbones, config, paths
 from dopsd.files import write_csv, write_json
@@ -13,20 +16,26 @@ from dopsd.stages._run import run
 
 
 def main() -> None:
-    """Write reports/metrics/probe.json, reports/tables/probe.csv and the sheet of pictures."""
+    """Write reports/metrics/probe.json, reports/tables/probe.csv and the sheet of pictures, an entry a VLM."""
     params = config.load()
-    scores, rows, sheet = probe(
-        backbones.load(params.backbone),
-        load_reader(),
-        params.probe,
-        layer=params.backbone.teacher_layer,
-        seed=params.probe.seed,
-        batch_size=params.evaluate.batch_size,
-    )
+    scores, tables, sheet = {}, [], []
+    for vlm in (params.backbone.vlm, *params.probe.also):
+        revision = params.backbone.vlm_revision if vlm == params.backbone.vlm else None
+        name = Path(vlm).name
+        scores[name], rows, pictures = probe(
+            backbones.load(params.backbone.model_copy(update={"vlm": vlm, "vlm_revision": revision})),
+            load_reader(),
+            params.probe,
+            layer=params.backbone.teacher_layer,
+            seed=params.probe.seed,
+            batch_size=params.evaluate.batch_size,
+        )
+        tables.append(pd.DataFrame(rows).assign(vlm=name))
+        sheet += [v for k, v in pictures.items() if k not in ("target", "text") or not sheet]
     write_json(scores, paths.METRICS / "probe.json")
-    write_csv(pd.DataFrame(rows), paths.TABLES / "probe.csv")
+    write_csv(pd.concat(tables), paths.TABLES / "probe.csv")
     paths.PROBE_SHEET.parent.mkdir(parents=True, exist_ok=True)
-    to_pil(contact_sheet(sheet.flatten(0, 1), columns=sheet.shape[1])).save(paths.PROBE_SHEET)
+    to_pil(contact_sheet(torch.cat(sheet), columns=len(sheet[0]))).save(paths.PROBE_SHEET)
 
 
 if __name__ == "__main__":

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
 from safetensors.torch import save_file
 
 from dopsd import backbones, config, paths
 from dopsd.evaluate import draw_reference
+from dopsd.metrics.reader import load_reader
 from dopsd.stages._run import run
 
 
-def main(seed: Annotated[int, typer.Option()]) -> None:
-    """Draw them at every NFE that this seed is evaluated at."""
+def main() -> None:
+    """Draw them for every seed of the grid, at every NFE that the seed is evaluated at."""
     params = config.load()
-    file = paths.reference(seed)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    backbone = backbones.load(params.backbone)
-    save_file(draw_reference(backbone, seed, params.evaluate, every_nfe=seed == params.grid.seeds[0]), file)
+    backbone, reader = backbones.load(params.backbone), load_reader()
+    for seed in params.grid.seeds:
+        file = paths.reference(seed)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        every_nfe = seed == params.grid.seeds[0]
+        save_file(draw_reference(backbone, reader, seed, params.evaluate, every_nfe), file)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 from dopsd import config, paths
 from dopsd.files import read_json, write_csv
 from dopsd.mini.world import CONCEPTS
-from dopsd.report import figures, markdown, tables
+from dopsd.report import figures, markdown, phenomena, tables
 from dopsd.stages._run import run
 
 
@@ -26,26 +26,31 @@ def main() -> None:
         "trajectory": tables.trajectory(table),
         "summary": summary,
         "loss": losses,
+        "claims": phenomena.answers(matched),
     }
     for name, rows in written.items():
         write_csv(rows, paths.TABLES / f"{name}.csv")
     text = tables.summary_markdown(summary, markdown.labels(few, many))
     (paths.TABLES / "summary.md").write_text(text, encoding="utf-8")
 
+    scores = {n: read_json(paths.METRICS / f"{n}.json") for n in ("probe", "miniature", "step_size")}
     shown = [m for m in grid.methods if m != "described"]
     drawn = {
         "comparison": figures.comparison(grid.concepts, shown, grid.seeds[0], settings.noises),
         "fidelity_retention": figures.fidelity_retention(table),
         "nfe": figures.nfe(cells),
         "loss": figures.loss(losses),
-        "probe": figures.probe(params.probe.contexts),
+        "probe": figures.probe(params.probe.contexts, list(scores["probe"])),
+        "prompts": figures.prompts(),
+        "recipe": figures.recipe(Path("docs/curves")),
     }
     for name, figure in drawn.items():
         figures.save(figure, paths.FIGURES / f"{name}.png")
 
-    scores = {n: read_json(paths.METRICS / f"{n}.json") for n in ("probe", "miniature", "step_size")}
     report = Path("reports/REPORT.md")
     report.write_text(markdown.report(summary, matched, **scores, params=params, nfe=(few, many)), encoding="utf-8")
+    card = markdown.miniature_card(scores["miniature"], scores["probe"])
+    Path("reports/MINIATURE.md").write_text(card, encoding="utf-8")
     print(text + f"\nThe report: {report}")
 
 

@@ -1,4 +1,4 @@
-"""Stage `train`: fine-tune the model on one concept with one method and one seed."""
+"""Stage `train`: fine-tune the model on one concept with one method, once a seed."""
 
 from __future__ import annotations
 
@@ -10,32 +10,40 @@ from dopsd import backbones, config, paths
 from dopsd.errors import UserError
 from dopsd.files import read_json
 from dopsd.stages._run import run
-from dopsd.train import train
+from dopsd.train import publish, train
 
 
 def main(
     method: Annotated[str, typer.Option()],
     concept: Annotated[str, typer.Option()],
-    seed: Annotated[int, typer.Option()],
+    seed: Annotated[list[int] | None, typer.Option(help="in place of grid.seeds; may be given several times")] = None,
     learning_rate: Annotated[float | None, typer.Option(min=0, help="in place of the one that was chosen")] = None,
 ) -> None:
-    """Write models/lora/<method>/<concept>/<seed>/: the adapter at every checkpoint, and loss.csv."""
+    """Write models/lora/<method>/<concept>/<seed>/: the adapter at every checkpoint, and loss.csv.
+
+    Trainings are moved there when all seeds are done, so that a killed stage repeats none of them.
+    """
     params = config.load()
     if learning_rate is None:
         rates = read_json(paths.STEP_SIZE)
         if method not in rates:
             raise UserError(f"{paths.STEP_SIZE}: no step size for {method!r}; run the stage `step_size`")
         learning_rate = rates[method]["value"]
-    train(
-        backbones.load(params.backbone),
-        paths.concept_set(concept) / "data.jsonl",
-        method,
-        params.train,
-        seed=seed,
-        learning_rate=learning_rate,
-        out=paths.adapters(method, concept, seed),
-        work=paths.WORK,
-    )
+    manifest = paths.concept_set(concept) / "data.jsonl"
+    finished = {
+        s: train(
+            backbones.load(params.backbone),
+            manifest,
+            method,
+            params.train,
+            seed=s,
+            learning_rate=learning_rate,
+            work=paths.WORK,
+        )
+        for s in seed or params.grid.seeds
+    }
+    for s, folder in finished.items():
+        publish(folder, paths.adapters(method, concept, s))
 
 
 if __name__ == "__main__":

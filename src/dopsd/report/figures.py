@@ -50,7 +50,8 @@ def read_tiles(file: Path, count: int, every: int = 1) -> np.ndarray:
 
 def picture_grid(rows: list[list[np.ndarray]], columns: list[str], names: list[str]) -> Figure:
     """Pictures in rows and columns with titles, magnified without smoothing; a column's are of one width."""
-    gap, left, top = 12, 190, 50
+    gap, top = 12, 50
+    left = 30 + 13 * max(len(line) for name in names for line in name.splitlines())  # a letter is about 13 pixels wide
     widths = [image.shape[1] * SCALE for image in rows[0]]
     heights = [row[0].shape[0] * SCALE for row in rows]
     width, height = left + sum(widths) + gap * len(widths), top + sum(heights) + gap * len(heights)

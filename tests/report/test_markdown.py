@@ -38,6 +38,12 @@ def test_above_controls_needs_intervals_apart_from_both():
     assert markdown.above_controls(PROBE) == ["colour"]
 
 
+def test_an_attribute_that_is_never_named_has_no_share():
+    table = markdown.probe_table(PROBE, NAMING | {"shape": number(0.0, 0.0, 0.1)})
+    rows = {line.split("|")[1].strip(): line.split("|")[-2].strip() for line in table.splitlines()}
+    assert rows["shape"] == "-" and rows["colour"] == "0.75"
+
+
 def test_the_report_holds_the_numbers_and_every_label_is_a_score(repository, summary):
     few, many = 4, 32
     assert set(markdown.labels(few, many)) <= set(summary.score)

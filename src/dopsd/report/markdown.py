@@ -73,7 +73,9 @@ def probe_table(scores: dict, naming: dict) -> str:
     }
     rows["named"] = {a: _interval(v) for a, v in naming.items()}
     drawn = scores["image_text"]
-    rows["drawn / named"] = {a: f"{drawn[a]['value'] / v['value']:.2f}" for a, v in naming.items()}
+    rows["drawn / named"] = {  # an eye that never names an attribute rightly gives nothing to divide by
+        a: f"{drawn[a]['value'] / v['value']:.2f}" if v["value"] else "-" for a, v in naming.items()
+    }
     return pd.DataFrame(rows).fillna("").to_markdown(disable_numparse=True)
 
 

@@ -182,7 +182,7 @@ def evaluate_cell(
 
     for step in checkpoints:
         pictures["scenes"] = draw(backbone, *asked, few, settings.batch_size)
-        after = {nfe: again(nfe) for nfe in (few, many)}
+        after = {nfe: again(nfe) for nfe in sorted({few, many})}
         steps[str(step)] = {
             "scenes": {str(few): score_scenes(pictures["scenes"], scenes, training, tools)},
             "ordinary": {str(few): score_ordinary(after[few], before[few], renders, ordinary, concept, tools)},

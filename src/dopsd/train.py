@@ -140,8 +140,7 @@ def save_adapter(backbone: Backbone, folder: Path) -> None:
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     backbone.save_lora(temporary, *lora.exported(backbone.transformer))
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.rename(folder)
+    publish(temporary, folder)
 
 
 def write_log(rows: list[tuple], file: Path) -> None:
@@ -195,7 +194,7 @@ def train(
 
 
 def publish(finished: Path, out: Path) -> None:
-    """Move a finished training to where it belongs, in place of an older one."""
+    """Move a finished folder to where it belongs, in place of an older one."""
     shutil.rmtree(out, ignore_errors=True)
     out.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(finished, out)

@@ -118,16 +118,15 @@ def measure_generators(
     noise = torch.randn(len(texts), CHANNELS, LATENT, LATENT, generator=stream("miniature noise"))
     reference, out = reader.features(renders), {}
     blank = torch.ones_like(attributes, dtype=torch.bool)
-    pictures = {}
+    sharp, pictures = quality.sharpness(render(scenes)).mean(), {}
     for who in ("base_32", "base_4", "turbo_4", "turbo_8"):
         images = drawer.draw(who, texts, noise)
         pictures[who] = images[:SHEET]
         read, features = reader.read(images), reader.features(images)
-        sharp = quality.sharpness(images) / quality.sharpness(render(scenes)).mean()
         each = {
             "adherence": interval(fidelity.adherence(read, attributes, blank).numpy()),
             "frechet": quality.jackknife_blocks(lambda k, f=features: quality.frechet(f[k], reference), len(features)),
-            "sharpness": interval(sharp.numpy()),
+            "sharpness": interval((quality.sharpness(images) / sharp).numpy()),
             "attribute_adherence": by_attribute(fidelity.found(read, attributes), visible(attributes)),
         }
         for name, value in each.items():

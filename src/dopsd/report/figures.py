@@ -38,11 +38,16 @@ def save(figure: Figure, file: Path) -> None:
     figure.savefig(file, dpi=DPI, metadata={"Software": None})
 
 
+def read_picture(file: Path, command: str = "dvc repro") -> np.ndarray:
+    """A picture as (height, width, 3); UserError that names the command which makes it, where it is missing."""
+    if not file.exists():
+        raise UserError(f"{file}: missing; run `{command}`")
+    return np.asarray(Image.open(file).convert("RGB"))
+
+
 def read_tiles(file: Path, count: int, every: int = 1) -> np.ndarray:
     """The first `count` of every `every`-th tile of a contact sheet, side by side: (TILE, count TILE, 3)."""
-    if not file.exists():
-        raise UserError(f"{file}: missing; run `dvc repro`")
-    sheet = np.asarray(Image.open(file).convert("RGB"))
+    sheet = read_picture(file)
     columns = sheet.shape[1] // TILE
     tiles = [np.divmod(k * every, columns) for k in range(count)]
     return np.concatenate([sheet[r * TILE : (r + 1) * TILE, c * TILE : (c + 1) * TILE] for r, c in tiles], 1)
@@ -76,7 +81,7 @@ def comparison(concepts: list[str], methods: list[str], seed: int, noises: int) 
     rows = []
     for concept in concepts:
         folder = paths.concept_set(concept) / "target_images"
-        training = [np.asarray(Image.open(f).convert("RGB")) for f in sorted(folder.glob("*.png"))[:SHOWN]]
+        training = [read_picture(f) for f in sorted(folder.glob("*.png"))[:SHOWN]]
         cells = [read_tiles(paths.samples(m, concept, seed) / "scenes.png", SHOWN, noises) for m in methods]
         rows.append([np.concatenate(training, 1), *cells])
     return picture_grid(rows, ["Training images", *map(label, methods)], concepts)
@@ -184,9 +189,7 @@ def probe(contexts: list[str], vlms: list[str]) -> Figure:
 
     vlms: the names of the encoders, the first one's rows first; text only is the same for all and shown once.
     """
-    if not paths.PROBE_SHEET.exists():
-        raise UserError(f"{paths.PROBE_SHEET}: missing; run `dvc repro probe`")
-    sheet = np.asarray(Image.open(paths.PROBE_SHEET).convert("RGB"))
+    sheet = read_picture(paths.PROBE_SHEET, "dvc repro probe")
     rows = [[sheet[i * TILE : (i + 1) * TILE]] for i in range(len(sheet) // TILE)]
     names = ["target", *(CONTEXTS[c] for c in contexts)]
     names += [f"{CONTEXTS[c]}\n({vlm})" for vlm in vlms[1:] for c in contexts if c != "text"]
@@ -205,15 +208,9 @@ PROMPT_PANELS = {
 
 def prompts() -> Figure:
     """Equal prompts and noise by the base and by the turbo: a panel a model and number of steps, a tile a prompt."""
-    sheets = {}
-    for who, title in PROMPT_PANELS.items():
-        file = paths.PROMPT_SHEETS / f"{who}.png"
-        if not file.exists():
-            raise UserError(f"{file}: missing; run `dvc repro miniature`")
-        sheets[title] = np.asarray(Image.open(file).convert("RGB"))
     figure = Figure(figsize=(17, 11.8), layout="constrained")
-    for axes, (title, sheet) in zip(figure.subplots(2, 3).flat, sheets.items(), strict=True):
-        axes.imshow(sheet, interpolation="nearest")
+    for axes, (who, title) in zip(figure.subplots(2, 3).flat, PROMPT_PANELS.items(), strict=True):
+        axes.imshow(read_picture(paths.PROMPT_SHEETS / f"{who}.png", "dvc repro miniature"), interpolation="nearest")
         axes.set_title(title, fontsize=18)
         axes.set_axis_off()
     return figure

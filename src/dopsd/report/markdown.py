@@ -68,19 +68,15 @@ def probe_table(scores: dict, naming: dict) -> str:
     """The probe's scores with one VLM in so many steps: a row an attribute, a column a context, and beside them what is
     named of the picture and the share of it that is drawn (the paper's in-context ability, against the eye's own)."""
     rows = {
-        CONTEXTS[context].replace("\n", " "): {a: _interval(v) for a, v in row.items()}
+        CONTEXTS[context].replace("\n", " "): {a: card.spelled(v) for a, v in row.items()}
         for context, row in scores.items()
     }
-    rows["named"] = {a: _interval(v) for a, v in naming.items()}
+    rows["named"] = {a: card.spelled(v) for a, v in naming.items()}
     drawn = scores["image_text"]
     rows["drawn / named"] = {  # an eye that never names an attribute rightly gives nothing to divide by
         a: f"{drawn[a]['value'] / v['value']:.2f}" if v["value"] else "-" for a, v in naming.items()
     }
     return pd.DataFrame(rows).fillna("").to_markdown(disable_numparse=True)
-
-
-def _interval(number: dict) -> str:
-    return f"{number['value']:.2f} [{number['low']:.2f}, {number['high']:.2f}]"
 
 
 def above_controls(scores: dict) -> list[str]:

@@ -74,9 +74,10 @@ def attribute_table(scores: Scores, probe: dict) -> str:
     columns |= {f"naming, {vlm}": named for vlm, named in scores["naming"].items()}
     columns |= {f"drawn, {who}": drawn for who, drawn in scores["attribute_adherence"].items()}
     columns |= {f"seen and drawn, {vlm}": next(iter(nfe.values()))["image_text"] for vlm, nfe in probe.items()}
-    rows = {name: {a: _cell(v) for a, v in column.items() if a != "mean"} for name, column in columns.items()}
+    rows = {name: {a: spelled(v) for a, v in column.items() if a != "mean"} for name, column in columns.items()}
     return pd.DataFrame(rows).to_markdown()
 
 
-def _cell(number: dict) -> str:
+def spelled(number: dict) -> str:
+    """A number with its interval, to two decimals."""
     return f"{number['value']:.2f} [{number['low']:.2f}, {number['high']:.2f}]"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from dopsd.report.tables import AGAINST
+from dopsd.report.tables import AGAINST, number_text
 
 METHOD = "dopsd"
 
@@ -59,5 +59,5 @@ def answers(matched: pd.DataFrame) -> pd.DataFrame:
 
 def answers_markdown(table: pd.DataFrame) -> str:
     """`answers` as Markdown."""
-    shown = table.assign(measured=[f"{r.value:.3f} [{r.low:.3f}, {r.high:.3f}]" for r in table.itertuples()])
+    shown = table.assign(measured=[number_text(r.value, r.low, r.high) for r in table.itertuples()])
     return shown[["claim", "bar", "measured", "answer"]].to_markdown(index=False, disable_numparse=True)

@@ -158,16 +158,17 @@ def matched_markdown(table: pd.DataFrame, names: dict[str, str]) -> str:
         {
             "score": names[r.score],
             "method": r.method,
-            "at its checkpoint": _number(r.value, r.low, r.high),
-            AGAINST: _number(r.against, r.against_low, r.against_high),
-            "difference": _number(r.difference, r.difference_low, r.difference_high, sign=True),
+            "at its checkpoint": number_text(r.value, r.low, r.high),
+            AGAINST: number_text(r.against, r.against_low, r.against_high),
+            "difference": number_text(r.difference, r.difference_low, r.difference_high, sign=True),
         }
         for r in table[table.score.isin(names)].itertuples()
     ]
     return pd.DataFrame(rows).to_markdown(index=False) + "\n"
 
 
-def _number(value: float, low: float, high: float, sign: bool = False) -> str:
+def number_text(value: float, low: float, high: float, sign: bool = False) -> str:
+    """A number with its interval: three decimals, one where it is 10 or more; with its sign for a difference."""
     digits = 3 if max(abs(value), abs(low), abs(high)) < 10 else 1
     form = f"{'+' if sign else ''}.{digits}f"
     value, low, high = (round(x, digits) + 0.0 for x in (value, low, high))  # + 0.0: no negative zeros
@@ -178,11 +179,11 @@ def summary_markdown(table: pd.DataFrame, labels: dict[str, str]) -> str:
     """`summary` as two Markdown tables: means, then differences to SFT. labels: score -> what it is called."""
     table = table[table.score.isin(labels)].assign(score=lambda t: t.score.map(labels))
     order, methods = [x for x in labels.values() if x in set(table.score)], list(dict.fromkeys(table.method))
-    mean = table.assign(text=[_number(r.value, r.low, r.high) for r in table.itertuples()])
+    mean = table.assign(text=[number_text(r.value, r.low, r.high) for r in table.itertuples()])
     parts = [mean.pivot(index="score", columns="method", values="text").loc[order, methods].to_markdown()]
     if "difference" in table:
         other = table.dropna(subset=["difference"])
-        text = [_number(r.difference, r.difference_low, r.difference_high, sign=True) for r in other.itertuples()]
+        text = [number_text(r.difference, r.difference_low, r.difference_high, sign=True) for r in other.itertuples()]
         wide = other.assign(text=text).pivot(index="score", columns="method", values="text")
         parts.append(wide.loc[order, [m for m in methods if m != AGAINST]].to_markdown())
     return "\n\n".join(parts) + "\n"

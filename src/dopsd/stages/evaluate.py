@@ -26,7 +26,7 @@ def score(backbone: Backbone, method: str, concept: str, seed: int, params, tool
     if not reference.exists():
         raise UserError(f"{reference}: missing; run `dvc repro reference`")
     checkpoints: Iterable[int] = [0]
-    if method in params.grid.trained:
+    if method not in params.grid.untouched:
         checkpoints = lora.walk(backbone.transformer, paths.adapters(method, concept, seed), params.train.checkpoints)
     scores, pictures = evaluate_cell(
         backbone,
@@ -52,8 +52,9 @@ def main(
 ) -> None:
     """Write reports/metrics/cells/<method>/<concept>.json, an entry a seed, and the contact sheets."""
     params = config.load()
-    backbone, tools = backbones.load(params.backbone), Instruments(load_reader(), load_clip())
-    for name in sorted(method, key=params.grid.methods.index):  # the untouched first: adapters are merged in
+    tools = Instruments(load_reader(), load_clip())
+    for name in method:
+        backbone = backbones.load(params.backbone)
         cells = {str(seed): score(backbone, name, concept, seed, params, tools) for seed in params.grid.seeds}
         write_json(cells, paths.cells(name, concept))
 

@@ -18,13 +18,13 @@ from dopsd.stages._run import run
 def main() -> None:
     """Write reports/metrics/probe.json, reports/tables/probe.csv and the sheet of pictures, an entry a VLM."""
     params = config.load()
-    scores, tables, sheet = {}, [], []
+    reader, scores, tables, sheet = load_reader(), {}, [], []
     for vlm in (params.backbone.vlm, *params.probe.also):
         revision = params.backbone.vlm_revision if vlm == params.backbone.vlm else None
         name = Path(vlm).name
         scores[name], rows, pictures = probe(
             backbones.load(params.backbone.model_copy(update={"vlm": vlm, "vlm_revision": revision})),
-            load_reader(),
+            reader,
             params.probe,
             layer=params.backbone.teacher_layer,
             seed=params.probe.seed,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from dopsd import prompts
 from dopsd.errors import UserError
@@ -37,11 +38,14 @@ class Instruments:
 
 
 @torch.no_grad()
-def draw(backbone, contexts: list[Tensor], noise: Tensor, nfe: int, batch_size: int) -> Tensor:
-    """Draw pictures in `nfe` steps without guidance: contexts (n), noise (n, C, h, w) -> (n, 3, H, W) in [-1, 1]."""
+def draw(backbone, contexts: list[Tensor], noise: Tensor, nfe: int, batch_size: int, what: str | None = None) -> Tensor:
+    """Draw pictures in `nfe` steps without guidance: contexts (n), noise (n, C, h, w) -> (n, 3, H, W) in [-1, 1].
+
+    what: the name of a progress bar; none without.
+    """
     grid = backbone.step_grid(nfe, noise.shape[-2:])
     out = []
-    for start in range(0, len(noise), batch_size):
+    for start in tqdm(range(0, len(noise), batch_size), desc=what, mininterval=5, disable=what is None):
         part = contexts[start : start + batch_size]
         x = noise[start : start + batch_size].to(backbone.device)
         out.append(backbone.decode(sample(lambda x_t, t, c=part: backbone.velocity(x_t, t, c), x, grid)).float().cpu())

@@ -92,7 +92,7 @@ def probe(
             who = asked if at == layer else few
             given = contexts(backbone, kind, who, at)
             for nfe in settings.nfe:
-                images = draw(backbone, given, who.noise, nfe, batch_size)
+                images = draw(backbone, given, who.noise, nfe, batch_size, f"{kind}, layer {at}, {nfe} NFE")
                 cell = score(images, who, reader)
                 rows += [{"context": kind, "nfe": nfe, "layer": at, "attribute": a, **v} for a, v in cell.items()]
                 if at == layer:

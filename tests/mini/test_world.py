@@ -83,3 +83,11 @@ def test_captions_of_pretraining_leave_attributes_out_and_use_the_placeholder():
     assert 0.2 < placeholder < 0.4
     said = [sum(v in t.split() for v in w.values()) for w, t in zip(words, texts, strict=True)]
     assert min(said) == 0 and max(said) == len(NAMES)
+
+
+def test_an_echoed_description_says_every_word_at_least_once_and_no_other():
+    rng = random.Random(0)
+    (words,) = sample_scenes(1, stream("captions")).words()
+    said = [captions.echoed(words, rng).split() for _ in range(50)]
+    assert all(set(row) == set(words.values()) for row in said)
+    assert {len(row) for row in said} == set(range(len(NAMES), 17))  # nine to sixteen words

@@ -104,10 +104,19 @@ def random_caption(words: dict[str, str], rng: random.Random, keep: float | None
     )
 
 
+def echoed(words: dict[str, str], rng: random.Random, most: int = 16) -> str:
+    """All nine words, some said again, in any order and without grammar: as the places of a picture would name them."""
+    said = list(words.values())
+    said += rng.choices(said, k=rng.randint(0, most - len(said)))
+    rng.shuffle(said)
+    return " ".join(said)
+
+
 def two_part(words: dict[str, str], rng: random.Random) -> str:
     """A full description in words of any order, then a short prompt that leaves nearly all open: text that stands where
     a picture may stand later. Up to 40 words."""
-    first = caption(words, set(NAMES), rng.choice(("medium", "detailed", "tags")), rng)
+    level = rng.choice(("medium", "detailed", "tags", "echo"))
+    first = echoed(words, rng) if level == "echo" else caption(words, set(NAMES), level, rng)
     second = random_caption(words, rng, keep=rng.choice((0.0, 0.0, 0.2, 0.5)))
     return f"{first} {second}"
 

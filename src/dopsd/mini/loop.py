@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
+from dopsd import checkpoint
+
 SAVE_EVERY = 120.0  # seconds
 
 
@@ -118,16 +120,13 @@ def fit(
 
 
 def _save(file: Path, kept: dict, step: int, spent: float) -> None:
-    state = {"step": step, "spent": spent, **{k: m.state_dict() for k, m in kept.items()}}
-    temporary = file.with_suffix(".tmp")
-    torch.save(state, temporary)
-    temporary.replace(file)
+    checkpoint.save(file, {"step": step, "spent": spent, **{k: m.state_dict() for k, m in kept.items()}})
 
 
 def _resume(file: Path, kept: dict) -> tuple[int, float]:
-    if not file.exists():
+    state = checkpoint.load(file)
+    if state is None:
         return 0, 0.0
-    state = torch.load(file, map_location=device(), weights_only=True)
     for k, module in kept.items():
         module.load_state_dict(state[k])
     return state["step"], state["spent"]

@@ -31,7 +31,7 @@ repro: $(READY) ## the paper's comparison: dvc repro, JOBS stages at a time, the
 	@echo "Report: reports/REPORT.md   Comparison: reports/figures/comparison.png   Notebook: reports/notebooks/comparison.html"
 
 draw: $(READY) ## pictures from the miniature: make draw PROMPT="a large red star on sand banded"
-	$(BIN)/python -m dopsd.stages.draw "$(PROMPT)"
+	$(BIN)/dopsd draw "$(PROMPT)" --pictures 8
 
 test: $(READY) ## all tests and the linter
 	$(BIN)/ruff check .

@@ -10,9 +10,11 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 from pathlib import Path
 
 import pytest
+import tiny
 import torch
 
 from dopsd import backbones, config
+from dopsd.config.backbone import Klein, ZImage
 
 ROOT = Path(__file__).parents[1]
 torch.set_num_threads(1)
@@ -30,6 +32,36 @@ def settings():
     section = config.load(ROOT / "params.yaml").backbone
     paths = {"model": str(ROOT / section.model), "vlm": str(ROOT / section.vlm), "device": "cpu"}
     return section.model_copy(update=paths)
+
+
+@pytest.fixture(scope="session")
+def all_settings(settings, tmp_path_factory):
+    """A backbone section for the miniature and for tiny random pipelines, opened from disk."""
+    folder = tmp_path_factory.mktemp("tiny")
+    common = {"revision": None, "device": "cpu", "dtype": "float32", "quantize": "none", "compile_blocks": False}
+    zimage = ZImage(
+        name="zimage",
+        model=str(tiny.zimage(folder / "zimage")),
+        vlm=str(tiny.vlm(folder / "vlm")),
+        vlm_revision=None,
+        student_tokens=512,
+        teacher_layer=-2,
+        teacher_tokens=1024,
+        min_pixels=4096,
+        max_pixels=4096,
+        **common,
+    )
+    klein = Klein(
+        name="klein",
+        model=str(tiny.klein(folder / "klein")),
+        student_tokens=96,
+        text_layers=(1, 2, 3),
+        identity_instruction="{prompt} with the thing of the picture",
+        edit_instruction="{prompt} , the picture at the end shows it",
+        native_steps=4,
+        **common,
+    )
+    return {"miniature": settings, "zimage": zimage, "klein": klein}
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from PIL import Image
 
 from dopsd.report.markdown import numbers_table
 
@@ -135,12 +134,3 @@ def test_a_part_of_the_recipe_whose_inputs_are_missing_says_so(folder, tmp_path)
     assert failing_stage(folder, "dopsd.stages.mini", "engine").startswith(
         "error: unknown part 'engine'; known: reader"
     )
-
-
-def test_draw_writes_pictures_and_names_the_words_that_it_does_not_know(folder, stage):
-    said = stage("dopsd.stages.draw", "a large red star , photo style", "--pictures", "2", "--out", "samples/x.png")
-    assert said.startswith("samples/x.png: 'a large red star , photo style' in 4 steps")
-    with Image.open(folder / "samples/x.png") as picture:
-        assert picture.size == (512, 256)
-    said = failing_stage(folder, "dopsd.stages.draw", "a corgi on the beach")
-    assert said.startswith("error: the model has no word for corgi, beach; it knows: ") and " star " in said

@@ -4,14 +4,16 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dopsd import backbones, lora
+from dopsd import backbones, lora, tuned
 from dopsd.concepts import read_set
 from dopsd.errors import UserError
-from dopsd.train import Encoded, Training, draw_batch, publish, train
+from dopsd.features import Encoded
+from dopsd.train import Training, draw_batch, publish, train
 
 
 def run(settings, manifest, method, options, work):
-    return train(backbones.load(settings), manifest, method, options, seed=3, learning_rate=1e-3, work=work)
+    how = {"seed": 3, "learning_rate": 1e-3, "work": work, "name": "test"}
+    return train(backbones.load(settings), read_set(manifest), method, options, **how)
 
 
 def adapter(folder, step):
@@ -32,7 +34,7 @@ def test_a_training_writes_its_checkpoints_and_learns(settings, concept_set, tra
     backbone = backbones.load(settings)
     x, t, context = torch.randn(1, 8, 16, 16), torch.full((1,), 0.25), backbone.context(["a [V]"])
     before = backbone.velocity(x, t, context)
-    assert list(lora.walk(backbone.transformer, done, [2, 4])) == [2, 4]
+    assert list(tuned.walk(backbone, done, [2, 4])) == [2, 4]
     assert (backbone.velocity(x, t, context) - before).abs().mean() > 1e-4
 
 

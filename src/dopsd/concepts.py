@@ -2,17 +2,19 @@
 
     {"class_name": "corgi", "local_path_list": ["target_images/00.jpg"], "h*w": "1024*1024", "short_en": "[V] outdoors", ...}
 
-Captions are the fields short, medium, detailed and user_prompt, each with _en or _zh.
+Captions are the fields short, medium, detailed and user_prompt, each with _en or _zh. In the editing task, input_path_list
+holds the pictures that the image is made from.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dopsd.errors import UserError
 
@@ -23,27 +25,46 @@ MULTIPLE = 16  # pixels; what the autoencoders and patches of all backbones divi
 
 @dataclass(frozen=True)
 class Item:
-    """One picture: its file, the size it is trained at (height, width), and its captions by name."""
+    """One picture: its file, the size it is trained at (height, width), its captions by name, and, in the editing task, the
+    files of the pictures that it is made from."""
 
     file: Path
     size: tuple[int, int]
     captions: dict[str, str]
     class_name: str
+    inputs: tuple[Path, ...] = ()
 
     def image(self) -> Image.Image:
         """The picture, cropped around its centre to the size's shape and resized to it; UserError if it is broken."""
-        try:
-            with Image.open(self.file) as opened:
-                image = opened.convert("RGB")
-        except (UnidentifiedImageError, OSError, SyntaxError) as error:
-            raise UserError(f"{self.file}: not a readable image ({error}); replace it or take its line out") from None
-        height, width = self.size
-        scale = max(height / image.height, width / image.width)
-        resized = (max(width, round(image.width * scale)), max(height, round(image.height * scale)))
-        if resized != image.size:
-            image = image.resize(resized, Image.Resampling.LANCZOS)
-        left, top = (resized[0] - width) // 2, (resized[1] - height) // 2
-        return image.crop((left, top, left + width, top + height))
+        return fitted(opened(self.file), *self.size)
+
+    def references(self) -> list[Image.Image]:
+        """The editing task's input pictures, each at the area of `size` in its own shape."""
+        out = []
+        for image in map(opened, self.inputs):
+            scale = math.sqrt(math.prod(self.size) / (image.height * image.width))
+            height, width = (max(MULTIPLE, round(n * scale / MULTIPLE) * MULTIPLE) for n in (image.height, image.width))
+            out.append(fitted(image, height, width))
+        return out
+
+
+def opened(file: Path) -> Image.Image:
+    """A picture in RGB, turned as its camera says; UserError if it is broken."""
+    try:
+        with Image.open(file) as image:
+            return ImageOps.exif_transpose(image).convert("RGB")
+    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"{file}: not a readable image ({error}); replace it or take its line out") from None
+
+
+def fitted(image: Image.Image, height: int, width: int) -> Image.Image:
+    """Cropped around the centre to the shape of height x width and resized to it."""
+    scale = max(height / image.height, width / image.width)
+    resized = (max(width, round(image.width * scale)), max(height, round(image.height * scale)))
+    if resized != image.size:
+        image = image.resize(resized, Image.Resampling.LANCZOS)
+    left, top = (resized[0] - width) // 2, (resized[1] - height) // 2
+    return image.crop((left, top, left + width, top + height))
 
 
 def read_set(manifest: Path) -> list[Item]:
@@ -88,19 +109,25 @@ def _items(manifest: Path, where: str, line: str) -> list[Item]:
     files = row.get("local_path_list")
     if not isinstance(files, list) or not files or not all(isinstance(f, str) and f for f in files):
         raise UserError(f"{where}: local_path_list: {files!r}; give a list with the image's path")
+    inputs = row.get("input_path_list", [])
+    if not isinstance(inputs, list) or not all(isinstance(f, str) and f for f in inputs):
+        raise UserError(f"{where}: input_path_list: {inputs!r}; give a list of the paths of the pictures to be edited")
     pixels = tuple(int(n) for n in size.groups())
-    return [Item(_contained(manifest, where, f), pixels, captions, class_name) for f in files]
+    seen = tuple(contained(manifest, f"{where}: input_path_list", f) for f in inputs)
+    return [
+        Item(contained(manifest, f"{where}: local_path_list", f), pixels, captions, class_name, seen) for f in files
+    ]
 
 
-def _contained(manifest: Path, where: str, path: str) -> Path:
-    """The image's file inside the manifest's folder. The release writes paths from its own root
-    (dataset/corgi/target_images/00.jpg): leading folders are dropped until the file is found."""
+def contained(manifest: Path, where: str, path: str) -> Path:
+    """The image's file inside the manifest's folder; `where` stands before an error. The release writes paths from its own
+    root (dataset/corgi/target_images/00.jpg): leading folders are dropped until the file is found."""
     folder = manifest.parent.resolve()
     parts = Path(path).parts
     for start in range(len(parts)):
         file = (folder / Path(*parts[start:])).resolve()
         if not file.is_relative_to(folder):
-            raise UserError(f"{where}: local_path_list: {path!r} leads out of {manifest.parent}; keep images inside it")
+            raise UserError(f"{where}: {path!r} leads out of {manifest.parent}; keep images inside it")
         if file.is_file():
             return file
-    raise UserError(f"{where}: local_path_list: {path!r} is not there; put the image under {manifest.parent}")
+    raise UserError(f"{where}: {path!r} is not there; put the image under {manifest.parent}")

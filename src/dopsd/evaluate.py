@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from dopsd import prompts
+from dopsd.drawing import draw
 from dopsd.errors import UserError
 from dopsd.metrics import fidelity, quality
 from dopsd.metrics.clip import MiniClip
@@ -23,7 +23,6 @@ from dopsd.metrics.stats import interval
 from dopsd.mini.concept_sets import Training
 from dopsd.mini.world import SIZE, Concept, render, sample_scenes
 from dopsd.pictures import from_bytes, to_bytes
-from dopsd.rollout import sample
 from dopsd.seeds import stream
 
 Number = dict[str, float | int]
@@ -35,21 +34,6 @@ class Instruments:
 
     reader: Reader
     clip: MiniClip
-
-
-@torch.no_grad()
-def draw(backbone, contexts: list[Tensor], noise: Tensor, nfe: int, batch_size: int, what: str | None = None) -> Tensor:
-    """Draw pictures in `nfe` steps without guidance: contexts (n), noise (n, C, h, w) -> (n, 3, H, W) in [-1, 1].
-
-    what: the name of a progress bar; none without.
-    """
-    grid = backbone.step_grid(nfe, noise.shape[-2:])
-    out = []
-    for start in tqdm(range(0, len(noise), batch_size), desc=what, mininterval=5, disable=what is None):
-        part = contexts[start : start + batch_size]
-        x = noise[start : start + batch_size].to(backbone.device)
-        out.append(backbone.decode(sample(lambda x_t, t, c=part: backbone.velocity(x_t, t, c), x, grid)).float().cpu())
-    return from_bytes(to_bytes(torch.cat(out)))  # what a picture file holds: stored pictures compare exactly
 
 
 def latents(backbone, wanted: prompts.Prompts, seed: int) -> Tensor:

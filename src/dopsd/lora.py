@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -77,24 +77,24 @@ def restore(transformer: nn.Module, name: str, state: dict[str, Tensor]) -> None
         raise ValueError(f"adapter {name}: {len(missing)} layers are missing, e.g. {missing[:2]}")
 
 
-def load(transformer: nn.Module, folder: Path) -> None:
-    """Merge the adapter saved in a folder into the transformer, in place of one that was loaded before: for drawing."""
+def load(transformer: nn.Module, folder: Path, merge: bool = True) -> None:
+    """Put the adapter saved in a folder on the transformer, in place of one that was loaded before: for drawing.
+
+    merge: into the weights, which saves two small products a layer; quantized weights cannot take it.
+    """
     file = folder / FILE
     if not file.exists():
-        raise UserError(f"{file}: the adapter is missing; run `dvc repro` (or `dvc pull`) first")
+        raise UserError(
+            f"{file}: the adapter is missing; name the folder of a finished training, or run `dvc repro` first"
+        )
     if STUDENT in getattr(transformer, "peft_config", {}):
-        transformer.unfuse_lora()
+        if merge:
+            transformer.unfuse_lora()
         transformer.delete_adapters(STUDENT)
     try:
         transformer.load_lora_adapter(folder, weight_name=FILE, prefix="transformer", adapter_name=STUDENT)
     except (RuntimeError, ValueError, OSError) as error:
         raise UserError(f"{file}: does not fit this model ({str(error).splitlines()[0]}); train it again") from None
     transformer.requires_grad_(False)
-    transformer.fuse_lora(adapter_names=[STUDENT])  # two small products a layer fewer
-
-
-def walk(transformer: nn.Module, training: Path, steps: Sequence[int]) -> Iterator[int]:
-    """Put one checkpoint of a training after another on the transformer, and yield its step."""
-    for step in steps:
-        load(transformer, training / f"step-{step:04d}")
-        yield step
+    if merge:
+        transformer.fuse_lora(adapter_names=[STUDENT])

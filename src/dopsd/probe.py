@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from dopsd import prompts
-from dopsd.evaluate import Number, draw
+from dopsd.drawing import draw
+from dopsd.evaluate import Number
 from dopsd.metrics.fidelity import found
 from dopsd.metrics.reader import Reader
 from dopsd.metrics.stats import interval

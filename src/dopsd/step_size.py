@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from dopsd import lora
+from dopsd import tuned
 from dopsd.backbones.base import Backbone
+from dopsd.concepts import Item
 from dopsd.evaluate import Instruments, draw_reference, evaluate_cell
 from dopsd.mini.concept_sets import Training
 from dopsd.train import train
@@ -44,7 +45,7 @@ def choose(table: pd.DataFrame) -> dict[str, dict]:
 
 
 def search(
-    open_backbone: Callable[[], Backbone], manifest: Path, training: Training, tools: Instruments, params, work: Path
+    open_backbone: Callable[[], Backbone], items: list[Item], training: Training, tools: Instruments, params, work: Path
 ) -> pd.DataFrame:
     """Train and score every method with every candidate -> rows {method, learning_rate, step, fidelity, ...}."""
     few = min(params.evaluate.nfe)
@@ -53,9 +54,15 @@ def search(
     reference = draw_reference(open_backbone(), tools.reader, seed, settings, every_nfe=False)
     for method in params.grid.trained:
         for rate in params.step_size.candidates:
-            done = train(open_backbone(), manifest, method, params.train, seed=seed, learning_rate=rate, work=work)
+            how = {
+                "seed": seed,
+                "learning_rate": rate,
+                "work": work,
+                "name": f"{method} {params.step_size.concept} {rate:g}",
+            }
+            done = train(open_backbone(), items, method, params.train, **how)
             backbone = open_backbone()
-            checkpoints = lora.walk(backbone.transformer, done, params.train.checkpoints)
+            checkpoints = tuned.walk(backbone, done, params.train.checkpoints)
             shared = {"seed": seed, "described": False, "every_nfe": False}
             cell, _ = evaluate_cell(backbone, checkpoints, training, reference, tools, settings, **shared)
             rows += [{"method": method, "learning_rate": rate, **row} for row in score(cell, few)]

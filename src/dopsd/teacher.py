@@ -2,40 +2,36 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
-from torch import nn
+from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from dopsd import lora
+from dopsd.tuned import Tuned
 
 
 class Teacher:
-    """A second adapter on the same transformer.
+    """A second set of the tuned weights.
 
     kind "ema": theta_bar <- d theta_bar + (1 - d) theta after every optimiser step, in float32; "frozen": stays at the
-    start; "live": the student itself, no second adapter.
+    start; "live": the student itself, no second set.
     """
 
-    def __init__(self, transformer: nn.Module, settings, seed: int):
-        self.transformer = transformer
-        self.kind = settings.teacher
-        self.name = lora.STUDENT if self.kind == "live" else lora.TEACHER
-        self.parameters: list[nn.Parameter] = []
-        if self.kind != "live":
-            self.parameters = lora.add(transformer, lora.TEACHER, settings, seed)
-            for mine, theirs in zip(self.parameters, lora.parameters(transformer, lora.STUDENT), strict=True):
-                mine.data.copy_(theirs.data)
-            transformer.set_adapter(lora.STUDENT)
+    def __init__(self, tuned: Tuned, settings):
+        self.tuned, self.kind = tuned, settings.teacher
+        self.parameters: list[Tensor] = [] if self.kind == "live" else tuned.add_teacher()
         self._average = get_ema_multi_avg_fn(settings.ema)
 
     @torch.no_grad()
     def update(self) -> None:
         """Follow the student by one step."""
         if self.kind == "ema":
-            student = lora.parameters(self.transformer, lora.STUDENT)
-            self._average([p.data for p in self.parameters], [p.data for p in student], None)
+            mine, theirs = self.parameters, [p.data for p in self.tuned.parameters]
+            self._average(mine, [p.to(m.device) for p, m in zip(theirs, mine, strict=True)], None)
+            self.tuned.refresh()
 
     def __call__(self, velocity, *arguments):
         """The velocity under the teacher's weights, without a graph."""
-        with torch.no_grad(), lora.active(self.transformer, self.name):
+        with torch.no_grad(), nullcontext() if self.kind == "live" else self.tuned.teacher():
             return velocity(*arguments)

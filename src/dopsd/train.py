@@ -1,4 +1,4 @@
-"""The one training loop, for every objective and backbone."""
+"""The one training loop, for every objective and backbone, in one process or in several."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 import random
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +15,13 @@ from accelerate import Accelerator
 from torch import Tensor
 from tqdm import tqdm
 
-from dopsd import checkpoint, lora, objectives, seeds
+from dopsd import checkpoint, objectives, seeds, tuned
 from dopsd.backbones.base import Backbone, Context
-from dopsd.concepts import Item, read_set
+from dopsd.concepts import Item
 from dopsd.errors import UserError
+from dopsd.features import Encoded, content
+from dopsd.interrupt import Stopped, asked_to_stop, memory
 from dopsd.objectives import Batch
-from dopsd.pictures import from_pil
 from dopsd.teacher import Teacher
 
 LOG = ("step", "loss", "lr", "grad_norm", "seconds")
@@ -27,53 +29,32 @@ LOG_FILE = "loss.csv"  # the last file of a training: where it stands, the train
 
 
 @dataclass(frozen=True)
-class Visit:
-    """One image with one of its captions, encoded: x0 (C, h, w), c_s and c_t (None where no teacher is needed)."""
+class Preview:
+    """Pictures while a training runs: `draw(step)` before it and after every so many steps."""
 
-    latents: Tensor
-    student: Tensor
-    teacher: Tensor | None
-
-
-class Encoded:
-    """A set with all that the encoders make of it: they run once, before training, and are freed.
-
-    Pictures of one size form a bucket; every batch is of one bucket.
-    """
-
-    def __init__(self, backbone: Backbone, items: list[Item], with_teacher: bool):
-        self.visits: dict[tuple[int, int], list[list[Visit]]] = {}
-        for item in items:
-            image, texts = item.image(), list(item.captions.values())
-            latents = backbone.encode(from_pil(image)[None])[0].cpu()
-            student = backbone.context(texts)
-            teacher: Context = backbone.context(texts, [image] * len(texts)) if with_teacher else [None] * len(texts)
-            visits = [Visit(latents, s, t) for s, t in zip(student, teacher, strict=True)]
-            self.visits.setdefault(item.size, []).append(visits)
-        backbone.free_encoders()
-
-    def draw(self, n: int, rng: random.Random) -> list[Visit]:
-        """n visits of one bucket: buckets by their number of images, then images and captions uniformly."""
-        images = rng.choices(list(self.visits.values()), [len(v) for v in self.visits.values()])[0]
-        return [rng.choice(rng.choice(images)) for _ in range(n)]
+    every: int
+    draw: Callable[[int], None]
 
 
-def draw_batch(data: Encoded, backbone: Backbone, settings, seed: int, step: int) -> list[Batch]:
-    """The batch of a step, in `accumulation` parts. A pure function of seed and step: the same images, captions and noise
-    for every method, however the batch is split and wherever a training is resumed."""
+def draw_batch(
+    data: Encoded, backbone: Backbone, settings, seed: int, step: int, process: int = 0, processes: int = 1
+) -> list[Batch]:
+    """The batch of a step, in `accumulation` parts: this process's share of it. A pure function of seed and step: the same
+    images, captions and noise for every method, however the batch is split and wherever a training is resumed."""
     visits = data.draw(settings.batch_size, random.Random(seeds.number("batch", seed, step)))
     generator = seeds.stream("noise", seed, step)
     x0 = torch.stack([v.latents for v in visits])
     noise = torch.randn(x0.shape, generator=generator)
     times = backbone.random_times(len(x0), x0.shape[-2:], generator)
-    grid = backbone.step_grid(settings.rollout_steps, x0.shape[-2:])
-    size, parts = settings.batch_size // settings.accumulation, []
-    for i in range(0, settings.batch_size, size):
+    grid = backbone.step_grid(settings.rollout_steps, x0.shape[-2:]).to(backbone.device)
+    size = settings.batch_size // (settings.accumulation * processes)
+    parts = []
+    for i in range(process * size, settings.batch_size, size * processes):
         part = slice(i, i + size)
         teacher = [v.teacher for v in visits[part]]
         tensors = (x.to(backbone.device) for x in (x0[part], noise[part], times[part]))
         student = [v.student for v in visits[part]]
-        parts.append(Batch(*tensors, student, None if teacher[0] is None else teacher, grid.to(backbone.device)))
+        parts.append(Batch(*tensors, student, None if teacher[0] is None else teacher, grid))
     return parts
 
 
@@ -83,63 +64,91 @@ class Training:
     def __init__(self, backbone: Backbone, method: str, settings, seed: int, learning_rate: float):
         self.backbone, self.settings, self.seed = backbone, settings, seed
         self.objective = objectives.get(method)
-        self.parameters = lora.add(backbone.transformer, lora.STUDENT, settings, seed)
-        self.teacher = Teacher(backbone.transformer, settings, seed) if self.objective.needs_teacher else None
+        self.tuned = tuned.begin(backbone, settings, seed)
+        self.parameters = self.tuned.parameters
+        self.teacher = Teacher(self.tuned, settings) if self.objective.needs_teacher else None
         if settings.gradient_checkpointing:
             backbone.transformer.enable_gradient_checkpointing()
         self.accelerator = Accelerator(cpu=backbone.device.type == "cpu")
-        if self.accelerator.num_processes > 1:
-            raise UserError("training runs in one process; start it without a multi-process launcher")
+        if settings.batch_size % (settings.accumulation * self.accelerator.num_processes):
+            raise UserError(
+                f"train.batch_size {settings.batch_size} cannot be split into train.accumulation "
+                f"{settings.accumulation} x {self.accelerator.num_processes} processes"
+            )
         optimizer = torch.optim.AdamW(
             self.parameters, learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
         )
         self.optimizer = self.accelerator.prepare(optimizer)
         self.step, self.seconds, self.log = 0, 0.0, []
 
+    def batch(self, data: Encoded) -> list[Batch]:
+        """This process's share of the next batch."""
+        here, of = self.accelerator.process_index, self.accelerator.num_processes
+        return draw_batch(data, self.backbone, self.settings, self.seed, self.step, here, of)
+
     def teach(self, x: Tensor, t: Tensor, context: Context) -> Tensor:
         """u_t, the teacher's velocity."""
         return self.teacher(self.backbone.velocity, x, t, context)
 
     def advance(self, parts: list[Batch]) -> tuple[float, float]:
-        """One optimiser step over the parts of a batch -> (loss, gradient norm before clipping)."""
-        total = 0.0
+        """One optimiser step over the parts of a batch -> (loss, gradient norm before clipping), both over all processes."""
+        total = torch.zeros((), device=self.backbone.device, dtype=torch.float64)
         for part in parts:
             for loss in self.objective.loss(self.backbone.velocity, self.teach, part, self.settings):
                 loss = loss / len(parts)
                 self.accelerator.backward(loss)
-                total += loss.item()
-        norm = self.accelerator.clip_grad_norm_(self.parameters, self.settings.clip)
-        if total != total:
+                total += loss.detach()
+        value = float(self._averaged(total))
+        if value != value:
             raise UserError(f"the loss is not a number at step {self.step}; lower the learning rate")
+        norm = self.accelerator.clip_grad_norm_(self.parameters, self.settings.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         if self.teacher:
             self.teacher.update()
-        return total, float(norm)
+        self.step += 1
+        return value, float(norm)
+
+    def _averaged(self, loss: Tensor) -> Tensor:
+        """Average the gradients over the processes, in one message, and return the loss's average.
+
+        In place of DDP, which wraps a module and counts its backward passes: here each state of a roll-out has its own, and
+        the teacher's velocity is the same module's.
+        """
+        if self.accelerator.num_processes == 1:
+            return loss
+        grads = [p.grad for p in self.parameters]
+        flat = torch.cat([*(g.flatten() for g in grads), loss.float().flatten()])
+        flat = self.accelerator.reduce(flat, reduction="mean")
+        for g, part in zip(grads, flat[:-1].split([g.numel() for g in grads]), strict=True):
+            g.copy_(part.view_as(g))
+        return flat[-1]
+
+    def anyone(self, asked: bool) -> bool:
+        """Whether a process was asked to stop: all must end at the same step."""
+        if self.accelerator.num_processes == 1:
+            return asked
+        flag = torch.tensor(float(asked), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(flag, reduction="sum") > 0)
 
     def state(self) -> dict:
         """All that a later process needs to go on exactly."""
-        transformer = self.backbone.transformer
-        adapters = {
-            n: lora.weights(transformer, n) for n in (lora.STUDENT, lora.TEACHER) if n in transformer.peft_config
-        }
-        kept = {"adapters": adapters, "optimizer": self.optimizer.state_dict()}
+        kept = {"weights": self.tuned.state(), "optimizer": self.optimizer.state_dict()}
         return kept | {"step": self.step, "seconds": self.seconds, "log": self.log}
 
     def restore(self, state: dict) -> None:
         """Go on from `state()`."""
-        for name, weights in state["adapters"].items():
-            lora.restore(self.backbone.transformer, name, weights)
+        self.tuned.restore(state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds, self.log = state["step"], state["seconds"], [tuple(row) for row in state["log"]]
 
 
-def save_adapter(backbone: Backbone, folder: Path) -> None:
-    """The student's adapter as the pipeline's LoRA file; the folder appears whole or not at all."""
+def save_weights(weights: tuned.Tuned, folder: Path) -> None:
+    """The student's weights as diffusers reads them; the folder appears whole or not at all."""
     temporary = folder.with_name(folder.name + ".tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    backbone.save_lora(temporary, *lora.exported(backbone.transformer))
+    weights.save(temporary)
     publish(temporary, folder)
 
 
@@ -153,43 +162,71 @@ def write_log(rows: list[tuple], file: Path) -> None:
     temporary.replace(file)
 
 
-def train(
-    backbone: Backbone, manifest: Path, method: str, settings, *, seed: int, learning_rate: float, work: Path
-) -> Path:
-    """Fine-tune a LoRA on an image-text set -> the folder of the finished training: step-XXXX/ at every checkpoint and
-    loss.csv.
+def run(training: Training, data: Encoded, folder: Path, name: str, preview: Preview | None) -> None:
+    """Train to the end, with checkpoints, previews and states to go on from in `folder`. Raises Stopped on Ctrl-C."""
+    settings, main = training.settings, training.accelerator.is_main_process
+    state_file, saved, stopping = folder / "state.pt", time.time(), False
+    bar = tqdm(total=settings.steps, initial=training.step, desc=name, disable=not main)
+    with bar, asked_to_stop() as stop:
+        if preview and main and training.step == 0:
+            preview.draw(0)
+        while training.step < settings.steps and not stopping:
+            begun = time.time()
+            loss, norm = training.advance(training.batch(data))
+            training.seconds += time.time() - begun
+            rate = training.optimizer.param_groups[0]["lr"]
+            training.log.append((training.step, loss, rate, norm, round(training.seconds, 3)))
+            bar.update()
+            bar.set_postfix(loss=f"{loss:.4f}", memory=memory(training.backbone.device))
+            stopping = training.anyone(stop.asked)
+            if not main:
+                continue
+            if training.step in settings.checkpoints:
+                save_weights(training.tuned, folder / f"step-{training.step:04d}")
+            if preview and (training.step % preview.every == 0 or training.step == settings.steps):
+                preview.draw(training.step)
+            if (time.time() - saved > settings.save_every or stopping) and training.step < settings.steps:
+                checkpoint.save(state_file, training.state())
+                saved = time.time()
+    if training.step < settings.steps:
+        raise Stopped(f"stopped after step {training.step} of {settings.steps}; the same command goes on from there")
+    if main:
+        state_file.unlink(missing_ok=True)
+        write_log(training.log, folder / LOG_FILE)
+    training.accelerator.wait_for_everyone()
 
-    Everything stands in a folder of `work` that is named after the arguments: a killed training goes on from there, bit
-    for bit, when called again with the same ones, and a finished one is not repeated until `publish` has moved it. Raises
-    UserError on a broken set, a broken state or a loss that is not a number.
+
+def train(
+    backbone: Backbone,
+    items: list[Item],
+    method: str,
+    settings,
+    *,
+    seed: int,
+    learning_rate: float,
+    work: Path,
+    name: str,
+    cache: Path | None = None,
+    preview: Preview | None = None,
+) -> Path:
+    """Fine-tune on an image-text set -> the folder of the finished training: step-XXXX/ at every checkpoint and loss.csv.
+
+    name: of the progress bar. cache: where features are kept (see `Encoded`). Everything stands in a folder of `work` that is
+    named after the arguments and the pictures: a killed training goes on from there, bit for bit, when called again with the
+    same ones, and a finished one is not repeated until `publish` has moved it. Raises UserError on a broken set, a broken
+    state or a loss that is not a number, Stopped on Ctrl-C.
     """
-    identity = (method, manifest.read_text(encoding="utf-8"), settings.model_dump(), seed, learning_rate)
+    identity = (method, [content(i) for i in items], settings.model_dump(), seed, learning_rate)
     folder = work / checkpoint.fingerprint(*identity, backbone.settings.model_dump())
     if (folder / LOG_FILE).exists():
         return folder
-    data = Encoded(backbone, read_set(manifest), objectives.get(method).needs_teacher)
-    training = Training(backbone, method, settings, seed, learning_rate)
-    state_file = folder / "state.pt"
-    if state := checkpoint.load(state_file):
-        training.restore(state)
     folder.mkdir(parents=True, exist_ok=True)
-    saved = time.time()
-    with tqdm(total=settings.steps, initial=training.step, desc=f"{method} {manifest.parent.name} {seed}") as bar:
-        while training.step < settings.steps:
-            begun = time.time()
-            loss, norm = training.advance(draw_batch(data, backbone, settings, seed, training.step))
-            training.step += 1
-            training.seconds += time.time() - begun
-            training.log.append((training.step, loss, learning_rate, norm, round(training.seconds, 3)))
-            bar.update()
-            bar.set_postfix(loss=f"{loss:.4f}")
-            if training.step in settings.checkpoints:
-                save_adapter(backbone, folder / f"step-{training.step:04d}")
-            if time.time() - saved > settings.save_every and training.step < settings.steps:
-                checkpoint.save(state_file, training.state())
-                saved = time.time()
-    state_file.unlink(missing_ok=True)
-    write_log(training.log, folder / LOG_FILE)
+    with Accelerator(cpu=backbone.device.type == "cpu").main_process_first():
+        data = Encoded(backbone, items, objectives.get(method).needs_teacher, cache)
+    training = Training(backbone, method, settings, seed, learning_rate)
+    if state := checkpoint.load(folder / "state.pt"):
+        training.restore(state)
+    run(training, data, folder, name, preview)
     return folder
 
 

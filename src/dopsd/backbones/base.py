@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from PIL.Image import Image
@@ -11,22 +12,41 @@ from torch import Tensor, nn
 
 from dopsd import flow
 
-Context = list[Tensor]  # one (length, width) tensor of features a sample; lengths differ
+
+@dataclass(frozen=True)
+class Condition:
+    """What the generator reads for one sample. features (length, width): hidden states of the text encoder; references:
+    clean latents (C, h, w) of pictures that it sees beside the text, where the model has an edit branch."""
+
+    features: Tensor
+    references: tuple[Tensor, ...] = ()
+
+
+Context = list[Condition]  # one a sample; lengths differ
 
 
 class Backbone(ABC):
     """A few-step generator with its encoders. Latents x (n, C, h, w) are float32; t (n,) is 0 at noise and 1 at data."""
 
     device: torch.device
-    transformer: nn.Module  # carries the adapters
+    dtype: torch.dtype  # what the generator computes in
+    transformer: nn.Module  # what is tuned; it carries the adapters
     scheduler: object
 
     @abstractmethod
     def context(
-        self, prompts: Sequence[str], images: Sequence[Image] | None = None, layer: int | None = None
+        self,
+        prompts: Sequence[str],
+        images: Sequence[Image] | None = None,
+        layer: int | None = None,
+        references: Sequence[Sequence[Image]] | None = None,
     ) -> Context:
-        """What the generator reads. Without images: c_s = f_text(y), the student's. With one image a prompt:
-        c_t = f_mm(y, x0), the teacher's, from the encoder's hidden_states[layer] (None: `teacher_layer`)."""
+        """What the generator reads. Without images: c_s = f_text(y), the student's. With one target image a prompt:
+        c_t = f_mm(y, x0), the teacher's, from the encoder's hidden_states[layer] (None: the backbone's own).
+
+        references: the editing task's input pictures of each prompt, which student and teacher see alike; UserError where
+        the model has no edit branch.
+        """
 
     @abstractmethod
     def velocity(self, x: Tensor, t: Tensor, context: Context) -> Tensor:
@@ -48,14 +68,19 @@ class Backbone(ABC):
     def free_encoders(self) -> None:
         """Give back the memory of the text encoder and of the VLM; `context` loads them again when asked."""
 
+    @classmethod
     @abstractmethod
-    def save_lora(self, folder, layers: dict[str, Tensor], settings: dict) -> None:
+    def save_lora(cls, folder, layers: dict[str, Tensor], settings: dict) -> None:
         """Write an adapter's weights, with its rank and alpha in `settings`, as the pipeline's own LoRA file."""
+
+    def shift(self, steps: int, size: Sequence[int]) -> float | None:
+        """mu of a scheduler that shifts by the picture's size, in `steps` steps; None where its shift is fixed."""
+        return None
 
     def step_grid(self, steps: int, size: Sequence[int]) -> Tensor:
         """The times of a roll-out in `steps` steps, from the scheduler: (steps + 1,), 0 to 1. size: (h, w) of latents."""
-        return flow.step_grid(self.scheduler, steps)
+        return flow.step_grid(self.scheduler, steps, self.shift(steps, size))
 
+    @abstractmethod
     def random_times(self, n: int, size: Sequence[int], generator: torch.Generator) -> Tensor:
         """Times for flow matching on data: uniform, bent by the scheduler's shift: (n,) in [0, 1)."""
-        return flow.shifted(torch.rand(n, generator=generator), self.scheduler.config.shift)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from safetensors.torch import load_file
 
-from dopsd import backbones, config, lora, paths
+from dopsd import backbones, config, paths, tuned
 from dopsd.backbones.base import Backbone
 from dopsd.errors import UserError
 from dopsd.evaluate import Instruments, evaluate_cell
@@ -27,7 +27,7 @@ def score(backbone: Backbone, method: str, concept: str, seed: int, params, tool
         raise UserError(f"{reference}: missing; run `dvc repro reference`")
     checkpoints: Iterable[int] = [0]
     if method not in params.grid.untouched:
-        checkpoints = lora.walk(backbone.transformer, paths.adapters(method, concept, seed), params.train.checkpoints)
+        checkpoints = tuned.walk(backbone, paths.adapters(method, concept, seed), params.train.checkpoints)
     scores, pictures = evaluate_cell(
         backbone,
         checkpoints,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dopsd import backbones, config, paths
+from dopsd.concepts import read_set
 from dopsd.evaluate import Instruments
 from dopsd.files import write_csv, write_json
 from dopsd.metrics.clip import load_clip
@@ -18,7 +19,7 @@ def main() -> None:
     folder = paths.concept_set(params.step_size.concept)
     table = search(
         lambda: backbones.load(params.backbone),
-        folder / "data.jsonl",
+        read_set(folder / "data.jsonl"),
         load_training(folder),
         Instruments(load_reader(), load_clip()),
         params,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from dopsd import backbones, config, paths
+from dopsd.concepts import read_set
 from dopsd.errors import UserError
 from dopsd.files import read_json
 from dopsd.stages._run import run
@@ -29,16 +30,17 @@ def main(
         if method not in rates:
             raise UserError(f"{paths.STEP_SIZE}: no step size for {method!r}; run the stage `step_size`")
         learning_rate = rates[method]["value"]
-    manifest = paths.concept_set(concept) / "data.jsonl"
+    items = read_set(paths.concept_set(concept) / "data.jsonl")
     finished = {
         s: train(
             backbones.load(params.backbone),
-            manifest,
+            items,
             method,
             params.train,
             seed=s,
             learning_rate=learning_rate,
             work=paths.WORK,
+            name=f"{method} {concept} {s}",
         )
         for s in seed or params.grid.seeds
     }

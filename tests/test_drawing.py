@@ -2,8 +2,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from dopsd.drawing import check_words
 from dopsd.errors import UserError
-from dopsd.stages.draw import check_words
 
 
 def tokenizer(unknown):

@@ -1,0 +1,135 @@
+"""FLUX.2-klein: the edit branch is the teacher's eye.
+
+Student: the prompt alone. Teacher: the target's clean latents as the last reference picture, and an instruction that says
+so (arXiv 2605.05204 and its released code). In the editing task both see the input pictures as references before it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from diffusers import AutoencoderKLFlux2, Flux2KleinPipeline, Flux2Transformer2DModel
+from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu
+from PIL.Image import Image
+from torch import Tensor
+
+from dopsd import flow
+from dopsd.backbones.base import Condition, Context
+from dopsd.backbones.pipeline import PipelineBackbone
+from dopsd.errors import UserError
+from dopsd.pictures import from_pil
+
+
+def packed(latents: Tensor) -> Tensor:
+    """(n, C, h, w) -> tokens (n, h w, C)."""
+    return latents.flatten(2).transpose(1, 2)
+
+
+class Klein(PipelineBackbone):
+    """See `Backbone`. settings: the section `backbone` of params.yaml."""
+
+    pipeline, transformer_class, vae_class = Flux2KleinPipeline, Flux2Transformer2DModel, AutoencoderKLFlux2
+    comfy = "transformer."
+
+    @torch.no_grad()
+    def context(
+        self,
+        prompts: Sequence[str],
+        images: Sequence[Image] | None = None,
+        layer: int | None = None,
+        references: Sequence[Sequence[Image]] | None = None,
+    ) -> Context:
+        """See `Backbone`. The features come from three layers of the encoder (backbone.text_layers); a layer that is
+        asked for is an error."""
+        if layer is not None:
+            raise UserError("backbone klein reads fixed layers (backbone.text_layers); leave probe.layers empty")
+        pictures = [tuple(r) for r in references] if references else [()] * len(prompts)
+        if images is not None:
+            instruction = self.settings.edit_instruction if any(pictures) else self.settings.identity_instruction
+            prompts = [instruction.format(prompt=p) for p in prompts]
+            pictures = [(*r, image) for r, image in zip(pictures, images, strict=True)]
+        once = {id(p): self.encode(from_pil(p)[None])[0].cpu() for seen in pictures for p in seen}
+        return [
+            Condition(features, tuple(once[id(p)] for p in seen))
+            for features, seen in zip(self._text_features(prompts), pictures, strict=True)
+        ]
+
+    def _text_features(self, prompts: Sequence[str]) -> list[Tensor]:
+        """As the pipeline: padded to the maximum, and the padding is read like every other token."""
+        tokenizer, encoder = self.text
+        layers = tuple(self.settings.text_layers)
+        if max(layers) > encoder.config.num_hidden_layers:
+            raise UserError(
+                f"backbone.text_layers {list(layers)}: {self.settings.model} has an encoder of "
+                f"{encoder.config.num_hidden_layers} layers; FLUX.2-klein reads 9, 18 and 27"
+            )
+        out = []
+        for i in range(0, len(prompts), 16):
+            out += Flux2KleinPipeline._get_qwen3_prompt_embeds(
+                encoder,
+                tokenizer,
+                list(prompts[i : i + 16]),
+                max_sequence_length=self.settings.student_tokens,
+                hidden_states_layers=layers,
+            )
+        return out
+
+    def velocity(self, x: Tensor, t: Tensor, context: Context) -> Tensor:
+        shapes = [tuple(r.shape for r in c.references) for c in context]
+        if any(s != shapes[0] for s in shapes):  # samples that see pictures of other sizes are no batch
+            rows = [self.velocity(x[i : i + 1], t[i : i + 1], context[i : i + 1]) for i in range(len(x))]
+            return torch.cat(rows)
+        where, (_, _, height, width) = x.device, x.shape
+        features = torch.stack([c.features for c in context]).to(where, self.dtype)
+        tokens, places = packed(x).to(self.dtype), Flux2KleinPipeline._prepare_latent_ids(x)
+        if shapes[0]:
+            seen = [
+                torch.stack(list(r)).to(where, self.dtype) for r in zip(*(c.references for c in context), strict=True)
+            ]
+            tokens = torch.cat([tokens, *(packed(r) for r in seen)], 1)
+            other = Flux2KleinPipeline._prepare_image_ids([r[:1] for r in seen])
+            places = torch.cat([places, other.expand(len(x), -1, -1)], 1)
+        with self.precision():
+            out = self.transformer(
+                hidden_states=tokens,
+                timestep=(1 - t).to(where, self.dtype),
+                guidance=None,
+                encoder_hidden_states=features,
+                txt_ids=Flux2KleinPipeline._prepare_text_ids(features).to(where),
+                img_ids=places.to(where),
+                return_dict=False,
+            )[0]
+        out = out[:, : height * width]
+        # the pipeline integrates the output over sigma = 1 - t, so dx/dt is its negative
+        return -out.transpose(1, 2).unflatten(2, (height, width)).float()
+
+    def _norm(self) -> tuple[Tensor, Tensor]:
+        """Mean and deviation of the patched latents, (1, C, 1, 1) each: the autoencoder's batch norm."""
+        bn, eps = self.vae.bn, self.vae.config.batch_norm_eps
+        return bn.running_mean.view(1, -1, 1, 1), torch.sqrt(bn.running_var.view(1, -1, 1, 1) + eps)
+
+    @torch.no_grad()
+    def encode(self, images: Tensor) -> Tensor:
+        mean, deviation = self._norm()
+        latents = self.vae.encode(images.to(self.device)).latent_dist.mode()
+        return (Flux2KleinPipeline._patchify_latents(latents) - mean) / deviation
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        mean, deviation = self._norm()
+        return self.vae.decode(Flux2KleinPipeline._unpatchify_latents(latents * deviation + mean)).sample.clamp(-1, 1)
+
+    def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
+        self.check_size(height, width)
+        patch = 2 * self.factor
+        return self.transformer.config.in_channels, height // patch, width // patch
+
+    def shift(self, steps: int, size: Sequence[int]) -> float:
+        """The pipeline's empirical mu, by the number of tokens of the picture and of steps."""
+        return compute_empirical_mu(math.prod(size), steps)
+
+    def random_times(self, n: int, size: Sequence[int], generator: torch.Generator) -> Tensor:
+        """Bent as a grid of the distilled number of steps is: the exponential shift by mu is a shift of e^mu."""
+        return flow.shifted(torch.rand(n, generator=generator), math.exp(self.shift(self.settings.native_steps, size)))

@@ -1,0 +1,108 @@
+"""What the backbones share: a diffusers folder (or hub repository) whose parts are opened one by one, and a Qwen3 that
+reads the prompts."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
+from torch import Tensor
+from transformers import AutoTokenizer, Qwen3Model
+
+from dopsd.backbones import quantized
+from dopsd.backbones.base import Backbone
+from dopsd.errors import UserError
+
+
+def device(name: str) -> torch.device:
+    """ "auto": this process's GPU where there is one (each process of a launcher has its own), else the CPU."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if name == "cuda" else torch.device(name)
+
+
+def load_part(cls, source: str, revision: str | None, what: str, subfolder: str | None = None, **options):
+    """`cls.from_pretrained` with one clear error in place of the hub's many. Weights are read from safetensors only, and no
+    code of a repository is run."""
+    where = f"{source}/{subfolder}" if subfolder else source
+    if Path(source).parts[:1] == ("models",) and not (Path(source) / (subfolder or "")).exists():
+        raise UserError(f"{where}: the {what} is missing; restore it from git, or run the recipe's stages (README)")
+    if subfolder:
+        options["subfolder"] = subfolder
+    if hasattr(cls, "save_pretrained") and issubclass(cls, torch.nn.Module):
+        options["use_safetensors"] = True
+    try:
+        return cls.from_pretrained(source, revision=revision, **options)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{where}: cannot open the {what} ({str(error).splitlines()[0]}); give a local folder or a hub name under "
+            "backbone in params.yaml, and log in with `hf auth login` if the model is gated"
+        ) from None
+
+
+class PipelineBackbone(Backbone):
+    """A backbone of the parts of a diffusers pipeline. settings: the section `backbone` of params.yaml."""
+
+    pipeline: ClassVar[type]
+    comfy: ClassVar[str]  # what ComfyUI's LoRA loader expects before diffusers' layer names (its comfy/lora.py)
+    transformer_class: ClassVar[type]
+    vae_class: ClassVar[type]
+
+    def __init__(self, settings):
+        self.settings = settings
+        self.device = device(settings.device)
+        self.dtype = getattr(torch, settings.dtype)
+        options = {"torch_dtype": self.dtype}
+        if quantization := quantized.config(settings.quantize, self.dtype, self.device):
+            options["quantization_config"] = quantization
+        self.transformer = self.part(self.transformer_class, "transformer", **options).eval().requires_grad_(False)
+        if settings.quantize != "nf4":  # bitsandbytes places its weights itself
+            self.transformer.to(self.device)
+        if settings.compile_blocks:
+            self.transformer.compile_repeated_blocks()
+        self.vae = self.part(self.vae_class, "vae", torch_dtype=torch.float32).eval().requires_grad_(False)
+        self.vae.to(self.device)
+        self.scheduler = self.part(FlowMatchEulerDiscreteScheduler, "scheduler")
+        self._text = None
+
+    def part(self, cls, subfolder: str, **options):
+        """A part of the pipeline, from its subfolder; UserError where it cannot be opened."""
+        return load_part(cls, self.settings.model, self.settings.revision, subfolder, subfolder, **options)
+
+    @property
+    def text(self) -> tuple:
+        """Tokenizer and text encoder, loaded at the first use."""
+        if self._text is None:
+            encoder = self.part(Qwen3Model, "text_encoder", dtype=self.dtype).eval().requires_grad_(False)
+            self._text = self.part(AutoTokenizer, "tokenizer"), encoder.to(self.device)
+        return self._text
+
+    def free_encoders(self) -> None:
+        self._text = None
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def precision(self):
+        """bf16 arithmetic, where that is asked for, whatever the weights are kept in: adapters and tuned weights stay in
+        float32."""
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+    @property
+    def factor(self) -> int:
+        """Pixels a latent pixel stands for, along a side."""
+        return 2 ** (len(self.vae.config.block_out_channels) - 1)
+
+    def check_size(self, height: int, width: int) -> None:
+        """ValueError where a picture of this size cannot be drawn: patches are 2 x 2 latent pixels."""
+        multiple = 2 * self.factor
+        if height % multiple or width % multiple:
+            raise ValueError(f"height and width must be multiples of {multiple}, not {height} and {width}")
+
+    @classmethod
+    def save_lora(cls, folder, layers: dict[str, Tensor], settings: dict) -> None:
+        cls.pipeline.save_lora_weights(
+            folder, transformer_lora_layers=layers, transformer_lora_adapter_metadata=settings
+        )

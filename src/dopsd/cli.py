@@ -1,0 +1,138 @@
+"""`dopsd`: tune a few-step model on a person's own pictures, draw with it, export it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from dopsd import config
+from dopsd.config.preset import names
+from dopsd.errors import UserError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+Backbone = Annotated[str, typer.Option(help=f"a preset ({', '.join(names())}) or a .yaml file of the same form")]
+Changes = Annotated[list[str] | None, typer.Option("--set", help="change a field of the preset: train.steps=500")]
+
+
+def _preset(backbone: str, changes: list[str] | None, **options):
+    given = [f"{k.replace('__', '.')}={v}" for k, v in options.items() if v is not None]
+    return config.load_preset(backbone, [*given, *(changes or [])])
+
+
+@app.command()
+def tune(
+    images: Annotated[Path, typer.Option(help="a folder of pictures, with or without captions")],
+    name: Annotated[str, typer.Option(help='what the pictures show, e.g. "my corgi"')],
+    backbone: Backbone = "zimage",
+    out: Annotated[Path | None, typer.Option(help="where everything goes; tuned/<name> if not given")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="optimiser steps, in place of the preset's")] = None,
+    size: Annotated[int | None, typer.Option(min=16, help="pixels a side of a square picture")] = None,
+    learning_rate: Annotated[float | None, typer.Option(min=0)] = None,
+    captions: Annotated[
+        str, typer.Option(help='for pictures without: "name" says only [V], "vlm" lets the VLM write')
+    ] = "name",
+    changes: Changes = None,
+) -> None:
+    """Fine-tune on the pictures of a folder; Ctrl-C saves, the same command goes on."""
+    from dopsd import own
+    from dopsd import tune as job
+
+    preset = _preset(backbone, changes, tune__size=size, tune__learning_rate=learning_rate)
+    if steps:
+        kept = [c for c in preset.train.checkpoints if c < steps]
+        preset = _preset(
+            backbone,
+            [*(changes or []), f"train.steps={steps}", f"train.checkpoints={[*kept, steps]}"],
+            tune__size=size,
+            tune__learning_rate=learning_rate,
+        )
+    if captions not in ("name", "vlm"):
+        raise UserError(f"--captions {captions!r}; choose name or vlm")
+    items = own.read_pictures(images, name, preset.tune.size)
+    missing = [i.file.name for i in items if not i.captions]
+    if missing:
+        print(
+            f"{len(missing)} of {len(items)} pictures have no caption ({', '.join(missing[:3])}, ...): --captions {captions}"
+        )
+    items = own.with_captions(items, own.writer(preset.backbone) if missing and captions == "vlm" else None)
+    out = job.tune(preset, items, name, out or Path("tuned") / job.slug(name))
+    print(f"{out}: README.md says what is there; gallery.png shows it")
+
+
+@app.command()
+def draw(
+    prompt: Annotated[str, typer.Argument(help='"[V] in the snow"')],
+    backbone: Backbone = "mini-turbo",
+    lora: Annotated[
+        Path | None, typer.Option(help="a folder with a LoRA or tuned weights: without and with, side by side")
+    ] = None,
+    nfe: Annotated[list[int] | None, typer.Option(min=1, help="steps; may be given several times")] = None,
+    pictures: Annotated[int, typer.Option(min=1, help="from different noise")] = 4,
+    size: Annotated[int | None, typer.Option(min=16, help="pixels a side")] = None,
+    seed: int = 0,
+    out: Annotated[Path, typer.Option(help="the picture file")] = Path("samples/draw.png"),
+    changes: Changes = None,
+) -> None:
+    """Draw PROMPT, with and without a LoRA, from the same noise."""
+    from dopsd import backbones, drawing, tuned
+    from dopsd import tune as job
+    from dopsd.seeds import stream
+
+    preset = _preset(backbone, changes)
+    steps, side = nfe or [preset.tune.nfe], size or preset.tune.size
+    model = backbones.load(preset.backbone)
+    drawing.check_words(model.text[0], prompt)
+    contexts = model.context([prompt]) * pictures
+    noise = torch.randn(pictures, *model.latent_shape(side, side), generator=stream("draw", seed))
+    rows = {}
+
+    def add(who: str) -> None:
+        for n in steps:
+            rows[f"{who}, {n} NFE"] = drawing.draw(
+                model, contexts, noise, n, batch_size=8 if side < 256 else 1, what=who
+            )
+
+    add("untouched")
+    if lora:
+        tuned.put(model, lora)
+        add(lora.name)
+    job.sheet(rows, tuple([prompt] + [""] * (pictures - 1)), out)
+    print(f"{out}: {prompt!r} from {pictures} noises")
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="a folder step-XXXX of a training")],
+    out: Annotated[Path, typer.Option(help="the folder for the files")],
+    name: Annotated[str, typer.Option(help="of the ComfyUI file")],
+    backbone: Backbone = "zimage",
+) -> None:
+    """Write a checkpoint's LoRA for diffusers and for ComfyUI, at strength 1.0."""
+    from dopsd import export as files
+    from dopsd.backbones import kind
+    from dopsd.tune import slug
+
+    written = files.export(kind(_preset(backbone, None).backbone), checkpoint, out, slug(name), {})
+    print("\n".join(str(out / f) for f in written))
+
+
+def main() -> None:
+    """Run; a UserError is printed in one line and the exit status is 1, or 130 where the user stopped a training."""
+    from dopsd.interrupt import Stopped
+
+    try:
+        app()
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(130)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""The section `recipe`: how the miniature was made."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from dopsd.config.section import Count, Name, Positive, Section, Share
+
+
+class Part(Section):
+    """A part of the recipe."""
+
+    steps: Count
+    minutes: Positive | None
+    batch_size: Count
+    learning_rate: Positive
+
+
+class Pooled(Part):
+    """A part that draws its scenes once."""
+
+    scenes: Count
+
+
+class Align(Pooled):
+    """The alignment of the vision tower; `folder` names the variant."""
+
+    word_weight: Annotated[float, Field(ge=0)]
+    folder: Name
+
+
+class Base(Pooled):
+    """The many-step generator."""
+
+    ema: Share
+    captions: Count
+    caption_dropout: Share
+    high_noise_share: Share
+    high_noise_sigma: Share
+    compiled: Literal["auto", True, False]
+
+
+class Turbo(Pooled):
+    """The step distillation."""
+
+    fake_learning_rate: Positive
+    fake_updates: Count
+    guidance: Annotated[float, Field(ge=0)]
+    rollout_steps: Count
+    ema: Share
+    captions: Count
+    compiled: Literal["auto", True, False]
+
+
+class Recipe(Section):
+    """How the miniature was made."""
+
+    seed: int
+    reader: Part
+    clip: Pooled
+    encoder: Pooled
+    vision: Pooled
+    align: Align
+    align_plain: Align
+    autoencoder: Part
+    base: Base
+    turbo: Turbo

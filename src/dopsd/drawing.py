@@ -1,0 +1,38 @@
+"""Pictures of prompts: the roll-out with an autoencoder behind it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from dopsd.backbones.base import Backbone, Context
+from dopsd.errors import UserError
+from dopsd.pictures import from_bytes, to_bytes
+from dopsd.rollout import sample
+
+
+@torch.no_grad()
+def draw(
+    backbone: Backbone, contexts: Context, noise: Tensor, nfe: int, batch_size: int, what: str | None = None
+) -> Tensor:
+    """Draw pictures in `nfe` steps without guidance: contexts (n), noise (n, C, h, w) -> (n, 3, H, W) in [-1, 1].
+
+    what: the name of a progress bar; none without.
+    """
+    grid = backbone.step_grid(nfe, noise.shape[-2:])
+    out = []
+    for start in tqdm(range(0, len(noise), batch_size), desc=what, mininterval=5, disable=what is None):
+        part = contexts[start : start + batch_size]
+        x = noise[start : start + batch_size].to(backbone.device)
+        out.append(backbone.decode(sample(lambda x_t, t, c=part: backbone.velocity(x_t, t, c), x, grid)).float().cpu())
+    return from_bytes(to_bytes(torch.cat(out)))  # what a picture file holds: stored pictures compare exactly
+
+
+def check_words(tokenizer, prompt: str) -> None:
+    """UserError where a tokenizer of whole words does not know one; those of real models know pieces of every word."""
+    if tokenizer.unk_token_id is None:
+        return
+    if unknown := [w for w in prompt.split() if tokenizer.unk_token_id in tokenizer(w).input_ids]:
+        words = sorted(w for w in tokenizer.get_vocab() if w.isalpha())
+        raise UserError(f"the model has no word for {', '.join(unknown)}; it knows: {' '.join(words)}")

@@ -1,0 +1,111 @@
+"""`dopsd tune`: from a folder of pictures to a LoRA that other tools open."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import yaml
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from dopsd import backbones, tuned
+from dopsd.backbones.base import Backbone
+from dopsd.concepts import Item
+from dopsd.drawing import check_words, draw
+from dopsd.errors import UserError
+from dopsd.export import export, write_card
+from dopsd.seeds import stream
+from dopsd.train import LOG_FILE, Preview, publish, train
+
+
+def slug(name: str) -> str:
+    """A name as a file's: "my corgi" -> "my-corgi". UserError where nothing is left."""
+    out = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    if not out:
+        raise UserError(f'--name {name!r} has no letter or digit; name the concept, e.g. "my corgi"')
+    return out
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Prompts with their noise, encoded once: the same pictures again and again, as inference draws them."""
+
+    prompts: tuple[str, ...]
+    contexts: list
+    noise: Tensor
+    nfe: int
+
+    @classmethod
+    def of(cls, backbone: Backbone, prompts: tuple[str, ...], size: int, nfe: int, seed: int) -> Gallery:
+        """size: pixels a side."""
+        for prompt in prompts:
+            check_words(backbone.text[0], prompt)
+        noise = torch.randn(len(prompts), *backbone.latent_shape(size, size), generator=stream("gallery", seed))
+        return cls(prompts, backbone.context(prompts), noise, nfe)
+
+    def drawn(self, backbone: Backbone) -> Tensor:
+        """Pictures (prompts, 3, H, W) in [-1, 1] under the weights that are active."""
+        return draw(backbone, self.contexts, self.noise, self.nfe, batch_size=1)
+
+
+def sheet(rows: dict[str, Tensor], columns: tuple[str, ...], file: Path) -> None:
+    """Rows of pictures (n, 3, H, W) with their names, a column a prompt, as a figure in a file."""
+    figure = Figure(figsize=(2.6 * len(columns) + 1, 2.6 * len(rows) + 0.8), layout="constrained")
+    for axes, (name, images) in zip(figure.subplots(len(rows), 1, squeeze=False).flat, rows.items(), strict=True):
+        strip = torch.cat(list(images), 2).permute(1, 2, 0) / 2 + 0.5
+        axes.imshow(strip.clamp(0, 1).numpy(), interpolation="nearest" if images.shape[-1] <= 128 else "antialiased")
+        axes.set_ylabel(name)
+        width = images.shape[-1]
+        axes.set_xticks([width * (i + 0.5) for i in range(len(columns))])
+        axes.set_xticklabels(columns, fontsize=7, wrap=True)
+        axes.set_yticks([])
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, dpi=110)
+
+
+def tune(preset, items: list[Item], name: str, out: Path) -> Path:
+    """Fine-tune preset.backbone on items and write everything to `out`: the LoRA for diffusers and ComfyUI, a card, a
+    gallery, previews, checkpoints, the loss and the preset. Called again after a stop it goes on.
+
+    UserError where `out` holds a finished training; Stopped on Ctrl-C, after saving.
+    """
+    if (out / "checkpoints").exists():
+        raise UserError(f"{out} holds a finished training; choose another --out, or move it away")
+    settings = preset.tune
+    backbone = backbones.load(preset.backbone)
+    for item in items:
+        for text in item.captions.values():
+            check_words(backbone.text[0], text)
+    gallery = Gallery.of(backbone, settings.previews.prompts, settings.size, settings.nfe, settings.previews.seed)
+    before = gallery.drawn(backbone)
+
+    def preview(step: int) -> None:
+        now = {"untouched": before} if step == 0 else {"untouched": before, f"step {step}": gallery.drawn(backbone)}
+        sheet(now, gallery.prompts, out / "previews" / f"step-{step:05d}.png")
+
+    finished = train(
+        backbone,
+        items,
+        settings.method,
+        preset.train,
+        seed=settings.seed,
+        learning_rate=settings.learning_rate,
+        work=out / "work",
+        name=name,
+        cache=out / "features",
+        preview=Preview(settings.previews.every, preview),
+    )
+    (out / "preset.yaml").write_text(yaml.safe_dump(preset.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+    last = finished / f"step-{preset.train.checkpoints[-1]:04d}"
+    fresh = backbones.load(preset.backbone)  # what is exported is what a fresh model draws with
+    files = [Path("checkpoints") / last.name / tuned.WHOLE]
+    if preset.train.tune == "lora":
+        files = export(fresh, last, out, slug(name), {"trigger": "[V]", "class": items[0].class_name})
+    tuned.put(fresh, out if preset.train.tune == "lora" else last)
+    sheet({"untouched": before, "tuned": gallery.drawn(fresh)}, gallery.prompts, out / "gallery.png")
+    write_card(out, name=name, preset=preset, items=items, files=files, log=LOG_FILE, measured=[])
+    publish(finished, out / "checkpoints")
+    return out

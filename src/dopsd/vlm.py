@@ -1,0 +1,43 @@
+"""A vision-language model that is asked in words: it writes captions and prompts, and judges pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from PIL.Image import Image
+from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
+
+from dopsd.backbones.pipeline import load_part
+
+DESCRIBE = (
+    "Describe this picture in one sentence, as a prompt that an image generator could draw it from. Call the main subject "
+    "[V] and do not describe the subject itself; say where it is, what it does, and the light."
+)
+
+
+class Vlm:
+    """A Qwen3-VL with its own weights. source: a folder or a hub name; max_pixels: of each picture that it sees."""
+
+    def __init__(self, source: str, revision: str | None, device: torch.device, dtype: torch.dtype, max_pixels: int):
+        model = load_part(Qwen3VLForConditionalGeneration, source, revision, "VLM", dtype=dtype)
+        self.model = model.eval().requires_grad_(False).to(device)
+        self.processor = load_part(AutoProcessor, source, revision, "VLM's processor")
+        smallest = min(self.processor.image_processor.size["shortest_edge"], max_pixels)
+        self.processor.image_processor.size = {"shortest_edge": smallest, "longest_edge": max_pixels}
+        self.device = device
+
+    @torch.no_grad()
+    def ask(self, pictures: Sequence[Image], question: str, tokens: int = 128) -> str:
+        """The greedy answer to a question about pictures, of at most so many tokens."""
+        parts = [{"type": "image", "image": p.convert("RGB")} for p in pictures] + [{"type": "text", "text": question}]
+        inputs = self.processor.apply_chat_template(
+            [{"role": "user", "content": parts}],
+            tokenize=True,
+            add_generation_prompt=True,
+            return_dict=True,
+            return_tensors="pt",
+        ).to(self.device)
+        out = self.model.generate(**inputs, max_new_tokens=tokens, do_sample=False)
+        said = out[0, inputs["input_ids"].shape[1] :]
+        return self.processor.tokenizer.decode(said, skip_special_tokens=True).strip()

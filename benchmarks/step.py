@@ -90,6 +90,7 @@ def backbone(model: str, device: torch.device, dtype: torch.dtype, quantize: str
             out.transformer = transformer_class(**config)
     finally:
         torch.set_default_dtype(before)
+    out.channels = out.transformer.config.in_channels
     out.transformer.eval().requires_grad_(False)
     if quantize != "none":
         quantized(out.transformer, quantize)

@@ -1,15 +1,18 @@
-"""A training to be run by one process or by several: processes.py SETTINGS.json (see test_processes.py)."""
+"""A training and a drawing to be run by one process or by several: processes.py SETTINGS.json (see test_processes.py)."""
 
+import hashlib
 import json
 import sys
 from pathlib import Path
 
+import torch
 from accelerate import PartialState
 
 from dopsd import backbones
 from dopsd.concepts import read_set
 from dopsd.config.backbone import ZImage
 from dopsd.config.train import Train
+from dopsd.drawing import draw
 from dopsd.train import train
 
 given = json.loads(Path(sys.argv[1]).read_text())
@@ -24,4 +27,8 @@ done = train(
     name="test",
     cache=Path(given["work"]) / "features",
 )
-print(done, PartialState().num_processes)
+model = backbones.load(ZImage.model_validate(given["backbone"]))
+prompts = ["a red disc", "please draw a [V]", "a star"]
+noise = torch.randn(3, *model.latent_shape(64, 64), generator=torch.Generator().manual_seed(0))
+pictures = draw(model, model.context(prompts), noise, 2, batch_size=1)
+print(done, PartialState().num_processes, hashlib.sha256(pictures.numpy().tobytes()).hexdigest())

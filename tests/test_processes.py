@@ -17,7 +17,7 @@ def test_two_processes_are_one(all_settings, train_settings, concept_set, tmp_pa
     options = train_settings.model_copy(update={"steps": 3, "checkpoints": (3,), "batch_size": 4})
     given = {"backbone": all_settings["zimage"].model_dump(), "manifest": str(concept_set), "method": "dopsd"}
     given["train"] = options.model_dump()
-    weights, logs = [], []
+    weights, logs, pictures = [], [], []
     for processes in (1, 2):
         work = tmp_path / str(processes)
         file = tmp_path / f"{processes}.json"
@@ -28,10 +28,13 @@ def test_two_processes_are_one(all_settings, train_settings, concept_set, tmp_pa
         said = subprocess.run(launch, env=environment, capture_output=True, text=True, timeout=300)
         assert said.returncode == 0, said.stderr[-3000:]
         lines = [line.split() for line in said.stdout.splitlines() if line.startswith(str(work))]
-        assert len(lines) == processes and {n for _, n in lines} == {str(processes)}
-        (done,) = {folder for folder, _ in lines}
+        assert len(lines) == processes
+        ((done, n, drawn),) = {tuple(line) for line in lines}  # all processes say the same
+        assert n == str(processes)
+        pictures.append(drawn)
         weights.append(load_file(Path(done) / "step-0003" / "pytorch_lora_weights.safetensors"))
         logs.append((Path(done) / "loss.csv").read_text().splitlines()[1:])
+    assert pictures[0] == pictures[1]  # each drew a share of the prompts
     one, two = weights
     assert one.keys() == two.keys()
     for key in one:

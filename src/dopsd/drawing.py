@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import torch
+from accelerate import PartialState
+from accelerate.utils import gather_object
 from torch import Tensor
 from tqdm import tqdm
 
@@ -18,15 +20,22 @@ def draw(
 ) -> Tensor:
     """Draw pictures in `nfe` steps without guidance: contexts (n), noise (n, C, h, w) -> (n, 3, H, W) in [-1, 1].
 
-    what: the name of a progress bar; none without.
+    what: the name of a progress bar; none without. Where several processes run, each draws a share, all must call, and all
+    get all pictures.
     """
     grid = backbone.step_grid(nfe, noise.shape[-2:])
-    out = []
-    for start in tqdm(range(0, len(noise), batch_size), desc=what, mininterval=5, disable=what is None):
+    state = PartialState(cpu=backbone.device.type == "cpu")
+    starts = range(0, len(noise), batch_size)
+    mine = starts[state.process_index :: state.num_processes]
+    out: dict[int, Tensor] = {}
+    for start in tqdm(mine, desc=what, mininterval=5, disable=what is None or not state.is_main_process):
         part = contexts[start : start + batch_size]
         x = noise[start : start + batch_size].to(backbone.device)
-        out.append(backbone.decode(sample(lambda x_t, t, c=part: backbone.velocity(x_t, t, c), x, grid)).float().cpu())
-    return from_bytes(to_bytes(torch.cat(out)))  # what a picture file holds: stored pictures compare exactly
+        images = backbone.decode(sample(lambda x_t, t, c=part: backbone.velocity(x_t, t, c), x, grid))
+        out[start] = to_bytes(images.float().cpu())  # what a picture file holds: stored pictures compare exactly
+    if state.num_processes > 1:
+        out = dict(gather_object(list(out.items())))
+    return from_bytes(torch.cat([out[start] for start in starts]))
 
 
 def check_words(tokenizer, prompt: str) -> None:

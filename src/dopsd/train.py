@@ -30,7 +30,7 @@ LOG_FILE = "loss.csv"  # the last file of a training: where it stands, the train
 
 @dataclass(frozen=True)
 class Preview:
-    """Pictures while a training runs: `draw(step)` before it and after every so many steps."""
+    """Pictures while a training runs: `draw(step)` before it and after every so many steps, in all processes."""
 
     every: int
     draw: Callable[[int], None]
@@ -168,7 +168,7 @@ def run(training: Training, data: Encoded, folder: Path, name: str, preview: Pre
     state_file, saved, stopping = folder / "state.pt", time.time(), False
     bar = tqdm(total=settings.steps, initial=training.step, desc=name, disable=not main)
     with bar, asked_to_stop() as stop:
-        if preview and main and training.step == 0:
+        if preview and training.step == 0:
             preview.draw(0)
         while training.step < settings.steps and not stopping:
             begun = time.time()
@@ -179,13 +179,12 @@ def run(training: Training, data: Encoded, folder: Path, name: str, preview: Pre
             bar.update()
             bar.set_postfix(loss=f"{loss:.4f}", memory=memory(training.backbone.device))
             stopping = training.anyone(stop.asked)
-            if not main:
-                continue
-            if training.step in settings.checkpoints:
+            if main and training.step in settings.checkpoints:
                 save_weights(training.tuned, folder / f"step-{training.step:04d}")
             if preview and (training.step % preview.every == 0 or training.step == settings.steps):
                 preview.draw(training.step)
-            if (time.time() - saved > settings.save_every or stopping) and training.step < settings.steps:
+            due = stopping or time.time() - saved > settings.save_every
+            if main and due and training.step < settings.steps:
                 checkpoint.save(state_file, training.state())
                 saved = time.time()
     if training.step < settings.steps:

@@ -8,15 +8,17 @@ from pathlib import Path
 
 import torch
 import yaml
+from accelerate import PartialState
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from dopsd import backbones, tuned
+from dopsd import backbones, objectives, tuned
 from dopsd.backbones.base import Backbone
 from dopsd.concepts import Item
 from dopsd.drawing import check_words, draw
 from dopsd.errors import UserError
 from dopsd.export import export, write_card
+from dopsd.features import Encoded
 from dopsd.seeds import stream
 from dopsd.train import LOG_FILE, Preview, publish, train
 
@@ -80,11 +82,16 @@ def tune(preset, items: list[Item], name: str, out: Path) -> Path:
         for text in item.captions.values():
             check_words(backbone.text[0], text)
     gallery = Gallery.of(backbone, settings.previews.prompts, settings.size, settings.nfe, settings.previews.seed)
+    # all encoding comes before the transformer is opened, so that a small GPU holds one or the other
+    state = PartialState(cpu=backbone.device.type == "cpu")
+    with state.main_process_first():
+        Encoded(backbone, items, objectives.get(settings.method).needs_teacher, out / "features")
     before = gallery.drawn(backbone)
 
     def preview(step: int) -> None:
         now = {"untouched": before} if step == 0 else {"untouched": before, f"step {step}": gallery.drawn(backbone)}
-        sheet(now, gallery.prompts, out / "previews" / f"step-{step:05d}.png")
+        if state.is_main_process:
+            sheet(now, gallery.prompts, out / "previews" / f"step-{step:05d}.png")
 
     finished = train(
         backbone,
@@ -98,14 +105,21 @@ def tune(preset, items: list[Item], name: str, out: Path) -> Path:
         cache=out / "features",
         preview=Preview(settings.previews.every, preview),
     )
-    (out / "preset.yaml").write_text(yaml.safe_dump(preset.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
     last = finished / f"step-{preset.train.checkpoints[-1]:04d}"
-    fresh = backbones.load(preset.backbone)  # what is exported is what a fresh model draws with
+    backbone.transformer = None  # opened anew: what is shown is what a fresh model draws with the exported files
+    backbone.free_encoders()
+    lora = preset.train.tune == "lora"
     files = [Path("checkpoints") / last.name / tuned.WHOLE]
-    if preset.train.tune == "lora":
-        files = export(fresh, last, out, slug(name), {"trigger": "[V]", "class": items[0].class_name})
-    tuned.put(fresh, out if preset.train.tune == "lora" else last)
-    sheet({"untouched": before, "tuned": gallery.drawn(fresh)}, gallery.prompts, out / "gallery.png")
-    write_card(out, name=name, preset=preset, items=items, files=files, log=LOG_FILE, measured=[])
-    publish(finished, out / "checkpoints")
+    if lora and state.is_main_process:
+        files = export(backbone, last, out, slug(name), {"trigger": "[V]", "class": items[0].class_name})
+    state.wait_for_everyone()
+    tuned.put(backbone, out if lora else last)
+    after = gallery.drawn(backbone)
+    if state.is_main_process:
+        sheet({"untouched": before, "tuned": after}, gallery.prompts, out / "gallery.png")
+        recipe = yaml.safe_dump(preset.model_dump(mode="json"), sort_keys=False)
+        (out / "preset.yaml").write_text(recipe, encoding="utf-8")
+        write_card(out, name=name, preset=preset, items=items, files=files, log=LOG_FILE, measured=[])
+        publish(finished, out / "checkpoints")
+    state.wait_for_everyone()
     return out

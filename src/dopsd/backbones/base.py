@@ -30,7 +30,7 @@ class Backbone(ABC):
 
     device: torch.device
     dtype: torch.dtype  # what the generator computes in
-    transformer: nn.Module  # what is tuned; it carries the adapters
+    transformer: nn.Module  # what is tuned; it carries the adapters, or is swapped for the teacher's copy
     scheduler: object
 
     @abstractmethod

@@ -124,7 +124,7 @@ class Klein(PipelineBackbone):
     def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
         self.check_size(height, width)
         patch = 2 * self.factor
-        return self.transformer.config.in_channels, height // patch, width // patch
+        return self.channels, height // patch, width // patch
 
     def shift(self, steps: int, size: Sequence[int]) -> float:
         """The pipeline's empirical mu, by the number of tokens of the picture and of steps."""

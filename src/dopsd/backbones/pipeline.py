@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoTokenizer, Qwen3Model
 
 from dopsd.backbones import quantized
@@ -24,18 +24,20 @@ def device(name: str) -> torch.device:
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if name == "cuda" else torch.device(name)
 
 
-def load_part(cls, source: str, revision: str | None, what: str, subfolder: str | None = None, **options):
+def load_part(
+    cls, source: str, revision: str | None, what: str, subfolder: str | None = None, only: str | None = None, **options
+):
     """`cls.from_pretrained` with one clear error in place of the hub's many. Weights are read from safetensors only, and no
-    code of a repository is run."""
+    code of a repository is run. only="config": the configuration alone."""
     where = f"{source}/{subfolder}" if subfolder else source
     if Path(source).parts[:1] == ("models",) and not (Path(source) / (subfolder or "")).exists():
         raise UserError(f"{where}: the {what} is missing; restore it from git, or run the recipe's stages (README)")
     if subfolder:
         options["subfolder"] = subfolder
-    if hasattr(cls, "save_pretrained") and issubclass(cls, torch.nn.Module):
+    if issubclass(cls, nn.Module) and not only:
         options["use_safetensors"] = True
     try:
-        return cls.from_pretrained(source, revision=revision, **options)
+        return (cls.load_config if only else cls.from_pretrained)(source, revision=revision, **options)
     except (OSError, ValueError) as error:
         raise UserError(
             f"{where}: cannot open the {what} ({str(error).splitlines()[0]}); give a local folder or a hub name under "
@@ -55,14 +57,11 @@ class PipelineBackbone(Backbone):
         self.settings = settings
         self.device = device(settings.device)
         self.dtype = getattr(torch, settings.dtype)
-        options = {"torch_dtype": self.dtype}
-        if quantization := quantized.config(settings.quantize, self.dtype, self.device):
-            options["quantization_config"] = quantization
-        self.transformer = self.part(self.transformer_class, "transformer", **options).eval().requires_grad_(False)
-        if settings.quantize != "nf4":  # bitsandbytes places its weights itself
-            self.transformer.to(self.device)
-        if settings.compile_blocks:
-            self.transformer.compile_repeated_blocks()
+        config = load_part(
+            self.transformer_class, settings.model, settings.revision, "transformer", "transformer", "config"
+        )
+        self.channels: int = config["in_channels"]
+        self._transformer: nn.Module | None = None
         self.vae = self.part(self.vae_class, "vae", torch_dtype=torch.float32).eval().requires_grad_(False)
         self.vae.to(self.device)
         self.scheduler = self.part(FlowMatchEulerDiscreteScheduler, "scheduler")
@@ -71,6 +70,25 @@ class PipelineBackbone(Backbone):
     def part(self, cls, subfolder: str, **options):
         """A part of the pipeline, from its subfolder; UserError where it cannot be opened."""
         return load_part(cls, self.settings.model, self.settings.revision, subfolder, subfolder, **options)
+
+    @property
+    def transformer(self) -> nn.Module:
+        """What is tuned, opened at the first use: on a small GPU the encoders have come and gone by then."""
+        if self._transformer is None:
+            options = {"torch_dtype": self.dtype}
+            if quantization := quantized.config(self.settings.quantize, self.dtype, self.device):
+                options["quantization_config"] = quantization
+            transformer = self.part(self.transformer_class, "transformer", **options).eval().requires_grad_(False)
+            if self.settings.quantize != "nf4":  # bitsandbytes places its weights itself
+                transformer.to(self.device)
+            if self.settings.compile_blocks:
+                transformer.compile_repeated_blocks()
+            self._transformer = transformer
+        return self._transformer
+
+    @transformer.setter
+    def transformer(self, module: nn.Module | None) -> None:
+        self._transformer = module  # None: opened anew at the next use
 
     @property
     def text(self) -> tuple:

@@ -40,7 +40,8 @@ class ZImage(PipelineBackbone):
             source, revision = self.settings.vlm, self.settings.vlm_revision
             model = load_part(Qwen3VLForConditionalGeneration, source, revision, "VLM", dtype=self.dtype)
             try:
-                model.model.language_model.load_state_dict(self.text[1].state_dict())
+                # assigned, not copied: one language model in memory serves both
+                model.model.language_model.load_state_dict(self.text[1].state_dict(), assign=True)
             except RuntimeError as error:
                 raise UserError(
                     f"backbone.vlm {source}: its language model does not fit the text encoder of {self.settings.model} "
@@ -126,7 +127,7 @@ class ZImage(PipelineBackbone):
 
     def latent_shape(self, height: int, width: int) -> tuple[int, int, int]:
         self.check_size(height, width)
-        return self.transformer.config.in_channels, height // self.factor, width // self.factor
+        return self.channels, height // self.factor, width // self.factor
 
     def random_times(self, n: int, size: Sequence[int], generator: torch.Generator) -> Tensor:
         return flow.shifted(torch.rand(n, generator=generator), self.scheduler.config.shift)

@@ -13,11 +13,14 @@ from typer.testing import CliRunner
 from dopsd import backbones, cli, config, drawing, own, tuned
 from dopsd import tune as job
 from dopsd.errors import UserError
+from dopsd.files import read_json
 from dopsd.interrupt import Stopped
 from dopsd.train import Training
 
 CORGI = Path(__file__).parents[2] / "shared" / "data" / "corgi"
 SHORT = ["train.steps=4", "train.checkpoints=[2,4]", "train.lora_rank=4", "train.lora_alpha=8", "tune.size=64"]
+SHORT += [f"measure.{k}=null" for k in ("writer", "dino", "lpips", "clip", "judge", "reward")]
+SHORT += ["measure.ordinary_prompts=8"]
 PRESET = {"zimage": "zimage", "klein": "klein-4b", "miniature": "mini-turbo"}
 
 
@@ -154,6 +157,10 @@ def test_the_miniature_learns_a_concept_from_rendered_pictures(preset, tmp_path)
     before = fidelity()
     tuned.put(model, out)
     assert fidelity() > before + 0.2
+    scores = read_json(out / "measured.json")["scores"]
+    assert set(scores) == {"clip_image", "kernel_distance", "frechet_distance"}
+    assert scores["clip_image"]["difference"]["low"] > 0
+    assert f"{scores['clip_image']['tuned']['value']:.4f}" in (out / "README.md").read_text()
 
 
 def test_full_fine_tuning_of_a_persons_pictures(preset, pictures, tmp_path):
@@ -248,8 +255,12 @@ def test_the_command_line(tmp_path, monkeypatch):
     result = run(cli.app, [*args, *short])
     assert isinstance(result.exception, UserError) and "the model has no word for beach" in str(result.exception)
     (folder / "a.txt").write_text("a [V] at left")
-    result = run(cli.app, [*args, *short])
+    result = run(cli.app, [*args, *short, "--no-measure"])
     assert result.exit_code == 0, result.output
+    assert "Not measured" in (tmp_path / "o" / "README.md").read_text()
+    result = run(cli.app, ["measure", str(tmp_path / "o"), "--images", str(folder), "--name", "thing"])
+    assert result.exit_code == 0, result.output
+    assert "kernel distance" in (tmp_path / "o" / "README.md").read_text()
     draw = [
         "draw",
         "a [V]",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import open_clip
 import torch
 from diffusers import (
     AutoencoderKL,
@@ -14,8 +16,15 @@ from diffusers import (
     ZImagePipeline,
     ZImageTransformer2DModel,
 )
+from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
+    BitImageProcessor,
+    Dinov2Config,
+    Dinov2Model,
+    DINOv3ViTConfig,
+    DINOv3ViTImageProcessor,
+    DINOv3ViTModel,
     PreTrainedTokenizerFast,
     Qwen2VLImageProcessor,
     Qwen3Config,
@@ -160,3 +169,58 @@ def klein(folder: Path) -> Path:
         is_distilled=True,
     ).save_pretrained(folder)
     return folder
+
+
+def dino(folder: Path, version: int) -> Path:
+    """A DINOv2, or a DINOv3 with two register tokens, with its image processor."""
+    torch.manual_seed(0)
+    size = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 28, "patch_size": 14}
+    if version == 2:
+        Dinov2Model(Dinov2Config(**size)).save_pretrained(folder)
+        BitImageProcessor(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28}).save_pretrained(folder)
+        return folder
+    v3 = {"num_register_tokens": 2, "intermediate_size": 64}
+    DINOv3ViTModel(DINOv3ViTConfig(**size, **v3)).save_pretrained(folder)
+    DINOv3ViTImageProcessor(size={"height": 28, "width": 28}).save_pretrained(folder)
+    return folder
+
+
+def vgg(folder: Path) -> Path:
+    """VGG16's convolutions with random weights: LPIPS knows no smaller one."""
+    folder.mkdir(parents=True)
+    generator, at, inside, state = torch.Generator().manual_seed(0), 0, 3, {}
+    for width, repeats in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
+        for _ in range(repeats):
+            weight = torch.randn(width, inside, 3, 3, generator=generator)
+            state[f"features.{at}.weight"] = weight / (9 * inside) ** 0.5
+            state[f"features.{at}.bias"] = torch.zeros(width)
+            at, inside = at + 2, width
+        at += 1
+    save_file(state, folder / "model.safetensors")
+    return folder
+
+
+OPEN_CLIP = {
+    "embed_dim": 16,
+    "vision_cfg": {"layers": 1, "width": 32, "head_width": 16, "patch_size": 16, "image_size": 32},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1},
+}
+
+
+def clip(folder: Path) -> Path:
+    """An open_clip repository: CLIP's own tokenizer, tiny towers."""
+    folder.mkdir(parents=True)
+    torch.manual_seed(0)
+    save_file(open_clip.model.CLIP(**OPEN_CLIP).state_dict(), folder / "open_clip_model.safetensors")
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": OPEN_CLIP, "preprocess_cfg": {}}))
+    return folder
+
+
+def reward(folder: Path) -> tuple[Path, str]:
+    """Weights alone, as HPSv2 comes, and the architecture's name that open_clip then knows."""
+    folder.mkdir(parents=True)
+    torch.manual_seed(1)
+    torch.save({"state_dict": open_clip.model.CLIP(**OPEN_CLIP).state_dict()}, folder / "reward.pt")
+    (folder / "tiny-reward.json").write_text(json.dumps(OPEN_CLIP))
+    open_clip.add_model_config(folder / "tiny-reward.json")
+    return folder, "tiny-reward"

@@ -23,6 +23,20 @@ def _preset(backbone: str, changes: list[str] | None, **options):
     return config.load_preset(backbone, [*given, *(changes or [])])
 
 
+def _items(preset, images: Path, name: str, captions: str):
+    from dopsd import own
+
+    if captions not in ("name", "vlm"):
+        raise UserError(f"--captions {captions!r}; choose name or vlm")
+    items = own.read_pictures(images, name, preset.tune.size)
+    missing = [i.file.name for i in items if not i.captions]
+    if missing:
+        print(
+            f"{len(missing)} of {len(items)} pictures have no caption ({', '.join(missing[:3])}, ...): --captions {captions}"
+        )
+    return own.with_captions(items, own.writer(preset.backbone) if missing and captions == "vlm" else None)
+
+
 @app.command()
 def tune(
     images: Annotated[Path, typer.Option(help="a folder of pictures, with or without captions")],
@@ -35,10 +49,10 @@ def tune(
     captions: Annotated[
         str, typer.Option(help='for pictures without: "name" says only [V], "vlm" lets the VLM write')
     ] = "name",
+    measured: Annotated[bool, typer.Option("--measure/--no-measure", help="score the result (see `measure`)")] = True,
     changes: Changes = None,
 ) -> None:
     """Fine-tune on the pictures of a folder; Ctrl-C saves, the same command goes on."""
-    from dopsd import own
     from dopsd import tune as job
 
     preset = _preset(backbone, changes, tune__size=size, tune__learning_rate=learning_rate)
@@ -50,17 +64,31 @@ def tune(
             tune__size=size,
             tune__learning_rate=learning_rate,
         )
-    if captions not in ("name", "vlm"):
-        raise UserError(f"--captions {captions!r}; choose name or vlm")
-    items = own.read_pictures(images, name, preset.tune.size)
-    missing = [i.file.name for i in items if not i.captions]
-    if missing:
-        print(
-            f"{len(missing)} of {len(items)} pictures have no caption ({', '.join(missing[:3])}, ...): --captions {captions}"
-        )
-    items = own.with_captions(items, own.writer(preset.backbone) if missing and captions == "vlm" else None)
-    out = job.tune(preset, items, name, out or Path("tuned") / job.slug(name))
+    items = _items(preset, images, name, captions)
+    out = job.tune(preset, items, name, out or Path("tuned") / job.slug(name), measured)
     print(f"{out}: README.md says what is there; gallery.png shows it")
+
+
+@app.command()
+def measure(
+    folder: Annotated[Path, typer.Argument(help="what `dopsd tune` wrote")],
+    images: Annotated[Path, typer.Option(help="the folder of pictures that it was tuned on")],
+    name: Annotated[str, typer.Option(help="what the pictures show, as it was given to `tune`")],
+    changes: Changes = None,
+) -> None:
+    """Score a finished training against the untouched model: FOLDER/measured.json, and a table in its README.md.
+
+    The prompts in FOLDER/prompts.jsonl are used if they are there, so they can be written by hand. Leave an instrument
+    out with --set measure.judge=null.
+    """
+    from dopsd import measure as job
+    from dopsd import tune as tuning
+
+    preset = _preset(str(folder / "preset.yaml"), changes)
+    items = _items(preset, images, name, "name")
+    job.measure(preset, items, folder, tuning.weights(folder, preset))
+    tuning.card(folder, preset, items, name)
+    print(f"{folder / job.FILE}: scores; {folder}/README.md shows them")
 
 
 @app.command()

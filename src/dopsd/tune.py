@@ -13,12 +13,14 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from dopsd import backbones, objectives, tuned
+from dopsd import measure as measuring
 from dopsd.backbones.base import Backbone
 from dopsd.concepts import Item
 from dopsd.drawing import check_words, draw
 from dopsd.errors import UserError
 from dopsd.export import export, write_card
 from dopsd.features import Encoded
+from dopsd.files import read_json
 from dopsd.seeds import stream
 from dopsd.train import LOG_FILE, Preview, publish, train
 
@@ -68,15 +70,17 @@ def sheet(rows: dict[str, Tensor], columns: tuple[str, ...], file: Path) -> None
     figure.savefig(file, dpi=110)
 
 
-def tune(preset, items: list[Item], name: str, out: Path) -> Path:
+def tune(preset, items: list[Item], name: str, out: Path, measured: bool = True) -> Path:
     """Fine-tune preset.backbone on items and write everything to `out`: the LoRA for diffusers and ComfyUI, a card, a
-    gallery, previews, checkpoints, the loss and the preset. Called again after a stop it goes on.
+    gallery, previews, checkpoints, the loss, the preset and, if `measured`, the scores. Called again after a stop it goes on.
 
-    UserError where `out` holds a finished training; Stopped on Ctrl-C, after saving.
+    UserError where `out` holds a finished training, or where an instrument cannot be had; Stopped on Ctrl-C, after saving.
     """
     if (out / "checkpoints").exists():
         raise UserError(f"{out} holds a finished training; choose another --out, or move it away")
     settings = preset.tune
+    if measured:
+        measuring.prepare(preset, items, out)  # what is missing is said before the training, not after it
     backbone = backbones.load(preset.backbone)
     for item in items:
         for text in item.captions.values():
@@ -119,7 +123,30 @@ def tune(preset, items: list[Item], name: str, out: Path) -> Path:
         sheet({"untouched": before, "tuned": after}, gallery.prompts, out / "gallery.png")
         recipe = yaml.safe_dump(preset.model_dump(mode="json"), sort_keys=False)
         (out / "preset.yaml").write_text(recipe, encoding="utf-8")
-        write_card(out, name=name, preset=preset, items=items, files=files, log=LOG_FILE, measured=[])
         publish(finished, out / "checkpoints")
+        card(out, preset, items, name, files)
     state.wait_for_everyone()
+    backbone.transformer = None
+    if measured:
+        measuring.measure(preset, items, out, weights(out, preset))
+        if state.is_main_process:
+            card(out, preset, items, name, files)
     return out
+
+
+def weights(out: Path, preset) -> Path:
+    """The folder of a finished training's last weights, for `tuned.put`."""
+    return out if preset.train.tune == "lora" else out / "checkpoints" / f"step-{preset.train.checkpoints[-1]:04d}"
+
+
+def card(out: Path, preset, items: list[Item], name: str, files: list[Path] | None = None) -> None:
+    """Write the model card, with the scores if there are any. files: as seen from `out`; None: those that are there."""
+    if files is None:
+        found = [
+            *out.glob("*.safetensors"),
+            *out.glob("comfyui/*.safetensors"),
+            *out.glob(f"checkpoints/*/{tuned.WHOLE}"),
+        ]
+        files = [f.relative_to(out) for f in found]
+    scores = read_json(out / measuring.FILE)["scores"] if (out / measuring.FILE).exists() else {}
+    write_card(out, name=name, preset=preset, items=items, files=files, log=LOG_FILE, scores=scores)

@@ -8,7 +8,7 @@ import torch
 from PIL.Image import Image
 from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 
-from dopsd.backbones.pipeline import load_part
+from dopsd.hub import load_part
 
 DESCRIBE = (
     "Describe this picture in one sentence, as a prompt that an image generator could draw it from. Call the main subject "
@@ -27,17 +27,27 @@ class Vlm:
         self.processor.image_processor.size = {"shortest_edge": smallest, "longest_edge": max_pixels}
         self.device = device
 
-    @torch.no_grad()
-    def ask(self, pictures: Sequence[Image], question: str, tokens: int = 128) -> str:
-        """The greedy answer to a question about pictures, of at most so many tokens."""
+    def _inputs(self, pictures: Sequence[Image], question: str):
         parts = [{"type": "image", "image": p.convert("RGB")} for p in pictures] + [{"type": "text", "text": question}]
-        inputs = self.processor.apply_chat_template(
+        return self.processor.apply_chat_template(
             [{"role": "user", "content": parts}],
             tokenize=True,
             add_generation_prompt=True,
             return_dict=True,
             return_tensors="pt",
         ).to(self.device)
+
+    @torch.no_grad()
+    def ask(self, pictures: Sequence[Image], question: str, tokens: int = 128) -> str:
+        """The greedy answer to a question about pictures, of at most so many tokens."""
+        inputs = self._inputs(pictures, question)
         out = self.model.generate(**inputs, max_new_tokens=tokens, do_sample=False)
         said = out[0, inputs["input_ids"].shape[1] :]
         return self.processor.tokenizer.decode(said, skip_special_tokens=True).strip()
+
+    @torch.no_grad()
+    def choose(self, pictures: Sequence[Image], question: str, letters: Sequence[str]) -> int:
+        """Which of some letters the answer would most likely begin with: an index."""
+        first = [self.processor.tokenizer(letter, add_special_tokens=False).input_ids[0] for letter in letters]
+        logits = self.model(**self._inputs(pictures, question), use_cache=False, logits_to_keep=1).logits[0, -1]
+        return int(logits[first].argmax())

@@ -4,7 +4,6 @@ reads the prompts."""
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -14,7 +13,7 @@ from transformers import AutoTokenizer, Qwen3Model
 
 from dopsd.backbones import quantized
 from dopsd.backbones.base import Backbone
-from dopsd.errors import UserError
+from dopsd.hub import load_part
 
 
 def device(name: str) -> torch.device:
@@ -22,27 +21,6 @@ def device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if name == "cuda" else torch.device(name)
-
-
-def load_part(
-    cls, source: str, revision: str | None, what: str, subfolder: str | None = None, only: str | None = None, **options
-):
-    """`cls.from_pretrained` with one clear error in place of the hub's many. Weights are read from safetensors only, and no
-    code of a repository is run. only="config": the configuration alone."""
-    where = f"{source}/{subfolder}" if subfolder else source
-    if Path(source).parts[:1] == ("models",) and not (Path(source) / (subfolder or "")).exists():
-        raise UserError(f"{where}: the {what} is missing; restore it from git, or run the recipe's stages (README)")
-    if subfolder:
-        options["subfolder"] = subfolder
-    if issubclass(cls, nn.Module) and not only:
-        options["use_safetensors"] = True
-    try:
-        return (cls.load_config if only else cls.from_pretrained)(source, revision=revision, **options)
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{where}: cannot open the {what} ({str(error).splitlines()[0]}); give a local folder or a hub name under "
-            "backbone in params.yaml, and log in with `hf auth login` if the model is gated"
-        ) from None
 
 
 class PipelineBackbone(Backbone):

@@ -17,8 +17,9 @@ from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 
 from dopsd import flow
 from dopsd.backbones.base import Condition, Context
-from dopsd.backbones.pipeline import PipelineBackbone, load_part
+from dopsd.backbones.pipeline import PipelineBackbone
 from dopsd.errors import UserError
+from dopsd.hub import load_part
 
 LAYER = -2  # hidden_states[-2]: what the pipeline reads from the prompt
 

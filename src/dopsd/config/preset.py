@@ -10,6 +10,7 @@ import yaml
 from pydantic import Field
 
 from dopsd.config.backbone import Backbone
+from dopsd.config.measure import Measure
 from dopsd.config.section import Count, Positive, Section
 from dopsd.config.train import Train
 from dopsd.errors import UserError
@@ -41,6 +42,7 @@ class Preset(Section):
     backbone: Backbone
     train: Train
     tune: Tune
+    measure: Measure
 
 
 def names() -> list[str]:

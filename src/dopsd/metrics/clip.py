@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -37,8 +38,11 @@ class MiniClip:
         self.model = model
 
     @torch.no_grad()
-    def image_features(self, images: Tensor) -> Tensor:
-        """(n, 3, 64, 64) in [-1, 1] -> (n, 64) of unit norm."""
+    def image_features(self, images: Tensor | Sequence[Tensor]) -> Tensor:
+        """(n, 3, 64, 64) in [-1, 1], or n pictures (3, H, W) of any size -> (n, 64) of unit norm."""
+        if not isinstance(images, Tensor):
+            size = self.model.visual.image_size
+            images = torch.cat([F.interpolate(x[None], size, mode="bilinear", antialias=True) for x in images])
         return F.normalize(torch.cat([self.model.encode_image(chunk) for chunk in images.split(256)]), dim=-1)
 
     @torch.no_grad()

@@ -1,0 +1,45 @@
+"""The section `measure` of a preset: which instruments look at a tuned model. An instrument is left out by null only."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from dopsd.config.section import Count, Section
+
+
+class Source(Section):
+    """A model: a local folder or a hub name."""
+
+    model: str
+    revision: str | None
+
+
+class Clip(Source):
+    """A contrastive model of pictures and texts. text: whether prompts are scored, too."""
+
+    tokenizer: Literal["open_clip", "world"]
+    text: bool
+
+
+class Reward(Source):
+    """A contrastive model that was tuned on people's choices: weights in `file` for open_clip's `architecture`."""
+
+    architecture: str
+    file: str
+
+
+class Measure(Section):
+    """What is drawn for measuring, and who looks at it."""
+
+    writer: Source | None
+    new_prompts: Count
+    seed: int
+    ordinary: str
+    ordinary_prompts: Annotated[int, Field(ge=8)]
+    dino: Source | None
+    lpips: Source | None
+    clip: Clip | None
+    judge: Source | None
+    reward: Reward | None

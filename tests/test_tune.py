@@ -159,7 +159,7 @@ def test_the_miniature_learns_a_concept_from_rendered_pictures(preset, tmp_path)
     assert fidelity() > before + 0.2
     scores = read_json(out / "measured.json")["scores"]
     assert set(scores) == {"clip_image", "kernel_distance", "frechet_distance"}
-    assert scores["clip_image"]["difference"]["low"] > 0
+    assert scores["clip_image"]["difference"]["value"] > 0
     assert f"{scores['clip_image']['tuned']['value']:.4f}" in (out / "README.md").read_text()
 
 

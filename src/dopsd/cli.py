@@ -38,6 +38,23 @@ def _items(preset, images: Path, name: str, captions: str):
 
 
 @app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="a set of `src/dopsd/sets/hub.yaml`: dreambooth, 3d-icon, tarot, yarn")],
+    subject: Annotated[str | None, typer.Option(help="of dreambooth: dog, teapot, ...")] = None,
+    pictures: Annotated[int | None, typer.Option(min=1, help="the first so many; all if not given")] = None,
+    out: Annotated[Path | None, typer.Option(help="the new folder; pictures/<name> if not given")] = None,
+) -> None:
+    """Fetch an image set from the Hugging Face hub into a folder for `tune`, with its licence."""
+    from dopsd import hub_sets
+
+    source = hub_sets.chosen(name, subject)
+    out = out or Path("pictures") / (subject or name)
+    count = hub_sets.save(source, out, pictures)
+    print(f"{out}: {count} pictures; licence: {source.licence}")
+    print(f'dopsd tune --images {out} --name "{source.class_name}"')
+
+
+@app.command()
 def tune(
     images: Annotated[Path, typer.Option(help="a folder of pictures, with or without captions")],
     name: Annotated[str, typer.Option(help='what the pictures show, e.g. "my corgi"')],

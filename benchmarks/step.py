@@ -6,7 +6,8 @@
 Every form of the step runs in one process on the same inputs, one after another; a ratio is of the medians of their rounds.
 `reference` does what is known of the paper's release: one backward over the sum of all K states, text encoder and VLM
 resident and run at every step, the target encoded by the VAE and not used, checkpointing on. The other forms are this
-project's own loop (`dopsd.train.Training`) with the options in their names.
+project's own loop (`dopsd.train.Training`) on the shipped preset, opened from disk as users open theirs, with the options in
+their names.
 """
 
 from __future__ import annotations
@@ -15,58 +16,45 @@ import gc
 import json
 import statistics
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 import typer
-from diffusers import (
-    AutoencoderKL,
-    FlowMatchEulerDiscreteScheduler,
-    Flux2Transformer2DModel,
-    ZImageTransformer2DModel,
-)
+from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Qwen3Config, Qwen3Model
 
-from dopsd import flow
+from dopsd import backbones, flow
+from dopsd.backbones import kind
 from dopsd.backbones.base import Condition
-from dopsd.backbones.klein import Klein
-from dopsd.backbones.zimage import ZImage
+from dopsd.backbones.pipeline import device as named_device
+from dopsd.config import load_preset
 from dopsd.objectives import Batch
 from dopsd.rollout import rollout
 from dopsd.train import Training
 
+DTYPE = {"cuda": "bfloat16", "cpu": "float32"}
 GIB = 2**30
 TINY = {"dim": 64, "n_layers": 4, "n_refiner_layers": 1, "n_heads": 2, "n_kv_heads": 2, "cap_feat_dim": 64}
-TINY |= {"axes_dims": [8, 12, 12], "axes_lens": [2048, 512, 512]}
+TINY |= {"axes_dims": [8, 12, 12], "axes_lens": [2048, 512, 512], "in_channels": 16}
 KLEIN_4B = {"num_layers": 5, "num_single_layers": 20, "num_attention_heads": 24, "joint_attention_dim": 7680}
 KLEIN_9B = {"num_layers": 8, "num_single_layers": 24, "num_attention_heads": 32, "joint_attention_dim": 12288}
-ZIMAGE_LORA = ("to_q", "to_k", "to_v", "to_out.0", "w1", "w2", "w3")
-KLEIN_LORA = ("to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")
-KLEIN_LORA += ("to_qkv_mlp_proj", "linear_in", "linear_out")
-MODELS = {
-    "tiny-zimage": (ZImage, ZImageTransformer2DModel, TINY, ZIMAGE_LORA),
-    "zimage": (ZImage, ZImageTransformer2DModel, {"axes_lens": [2048, 512, 512]}, ZIMAGE_LORA),
-    "klein-4b": (Klein, Flux2Transformer2DModel, KLEIN_4B | {"guidance_embeds": False}, KLEIN_LORA),
-    "klein-9b": (Klein, Flux2Transformer2DModel, KLEIN_9B | {"guidance_embeds": False}, KLEIN_LORA),
+MODELS = {  # the preset that is timed, and the transformer's sizes
+    "tiny-zimage": ("zimage", TINY),
+    "zimage": ("zimage", {"axes_lens": [2048, 512, 512]}),
+    "klein-4b": ("klein-4b", KLEIN_4B | {"guidance_embeds": False}),
+    "klein-9b": ("klein-9b", KLEIN_9B | {"guidance_embeds": False}),
 }
-TRAIN = {
-    "batch_size": 1, "accumulation": 1, "rollout_steps": 4, "loss": "x0", "teacher": "ema", "ema": 0.9999, "tune": "lora",
-    "offload": False, "betas": (0.9, 0.999), "weight_decay": 0.0, "clip": 1.0, "steps": 10**6,
-}  # fmt: skip
-
-
-@dataclass
-class Case:
-    """A form of the step: its name, what to run, and what to count."""
-
-    name: str
-    step: object
-    build_gib: float
+OPTIONS = {  # in a form's name -> changes to the preset
+    "compiled": "backbone.compile_blocks=true",
+    "checkpointed": "train.gradient_checkpointing=true",
+    "int8": "backbone.quantize=int8",
+    "fp8": "backbone.quantize=fp8",
+    "nf4": "backbone.quantize=nf4",
+}
+BLOCKS = {"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}
 
 
 def synchronised(device: torch.device) -> float:
@@ -76,52 +64,50 @@ def synchronised(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def backbone(model: str, device: torch.device, dtype: torch.dtype, quantize: str):
-    """A backbone of random weights in memory: the class's own velocity and grids, without folders and encoders."""
-    cls, transformer_class, config, _ = MODELS[model]
-    out = object.__new__(cls)
-    out.settings = SimpleNamespace(quantize=quantize, native_steps=4, name=cls.__name__.lower())
-    out.device, out.dtype = device, dtype
-    torch.manual_seed(0)
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        with device:
-            out.transformer = transformer_class(**config)
-    finally:
-        torch.set_default_dtype(before)
-    out.channels = out.transformer.config.in_channels
-    out.transformer.eval().requires_grad_(False)
-    if quantize != "none":
-        quantized(out.transformer, quantize)
-    dynamic = {"use_dynamic_shifting": True} if cls is Klein else {}
-    out.scheduler = FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, shift=3.0, **dynamic)
-    return out
+def random_model(model: str, folder: Path, device: torch.device, dtype: torch.dtype) -> str:
+    """A pipeline's folder (transformer, VAE, scheduler) with random weights, written once -> its path."""
+    where = folder / model
+    if not (where / "scheduler").exists():
+        preset, config = MODELS[model]
+        cls = kind(load_preset(preset).backbone)
+        torch.manual_seed(0)
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(dtype)
+        try:
+            with device:
+                transformer = cls.transformer_class(**config)
+        finally:
+            torch.set_default_dtype(before)
+        transformer.save_pretrained(where / "transformer")
+        sizes = {"block_out_channels": (16, 32, 32, 32), "norm_num_groups": 16}
+        own = {"latent_channels": 16} if preset == "zimage" else {}
+        shape = {"shift_factor": 0.1} if preset == "zimage" else {}
+        cls.vae_class(**BLOCKS, **sizes, **own, **shape).save_pretrained(where / "vae")
+        scheduler = FlowMatchEulerDiscreteScheduler(1000, shift=3.0, use_dynamic_shifting=preset != "zimage")
+        scheduler.save_pretrained(where / "scheduler")
+    return str(where)
 
 
-def quantized(transformer: torch.nn.Module, kind: str) -> None:
-    """What `backbone.quantize` does when weights are opened, here to weights in memory (torchao)."""
-    from torchao.quantization import Float8DynamicActivationFloat8WeightConfig, Int8WeightOnlyConfig, PerRow, quantize_
-
-    config = (
-        Int8WeightOnlyConfig() if kind == "int8" else Float8DynamicActivationFloat8WeightConfig(granularity=PerRow())
-    )
-    blocks = torch.nn.ModuleList(m for n, m in transformer.named_children() if isinstance(m, torch.nn.ModuleList))
-    quantize_(blocks, config, filter_fn=lambda m, name: isinstance(m, torch.nn.Linear) and min(m.weight.shape) >= 64)
+def preset_of(model: str, path: str, options: list[str], rank: int, dtype: str):
+    """The shipped preset with a form's options; unlike it without checkpointing, if not asked for, and batch 1."""
+    changes = [f"backbone.model={path}", "backbone.revision=null", f"backbone.dtype={dtype}", "train.batch_size=1"]
+    changes += ["train.accumulation=1", "train.gradient_checkpointing=false", "train.checkpoints=[1000000]"]
+    changes += ["train.steps=1000000", f"train.lora_rank={rank}", f"train.lora_alpha={2 * rank}"]
+    return load_preset(MODELS[model][0], [*changes, *(OPTIONS[o] for o in options)])
 
 
-def inputs(built, model: str, size: int, text: int, seen: int) -> Batch:
+def inputs(built, size: int, text: int, seen: int) -> Batch:
     """One sample of random latents and features: `text` tokens for the student, `seen` for the teacher."""
     generator = torch.Generator().manual_seed(0)
     config = built.transformer.config
-    width = config.cap_feat_dim if MODELS[model][0] is ZImage else config.joint_attention_dim
-    side = size // (8 if MODELS[model][0] is ZImage else 16)
-    x = torch.randn(1, config.in_channels, side, side, generator=generator).to(built.device)
+    edits = hasattr(config, "joint_attention_dim")  # klein: the teacher sees the picture as a reference
+    width = config.joint_attention_dim if edits else config.cap_feat_dim
+    x = torch.randn(1, *built.latent_shape(size, size), generator=generator).to(built.device)
 
     def context(length: int, references: tuple = ()) -> list[Condition]:
         return [Condition(torch.randn(length, width, generator=generator).to(built.device, built.dtype), references)]
 
-    teacher = context(seen) if MODELS[model][0] is ZImage else context(text, (x[0].cpu(),))
+    teacher = context(text, (x[0].cpu(),)) if edits else context(seen)
     grid = built.step_grid(4, x.shape[-2:]).to(built.device)
     return Batch(x, torch.randn_like(x), torch.tensor([0.5], device=built.device), context(text), teacher, grid)
 
@@ -136,10 +122,9 @@ class Encoders:
         heads = {"num_attention_heads": 2 if tiny else 32, "num_key_value_heads": 2 if tiny else 8}
         config = Qwen3Config(**size, **heads, head_dim=32 if tiny else 128)
         blocks = (16, 32, 32, 32) if tiny else (128, 256, 512, 512)
-        kinds = {"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}
         with device:
             self.models = [Qwen3Model(config).to(dtype).eval().requires_grad_(False) for _ in range(2)]
-            self.vae = AutoencoderKL(block_out_channels=blocks, latent_channels=16, norm_num_groups=16, **kinds).to(
+            self.vae = AutoencoderKL(block_out_channels=blocks, latent_channels=16, norm_num_groups=16, **BLOCKS).to(
                 dtype
             )
         self.vae.requires_grad_(False)
@@ -186,57 +171,58 @@ def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
     return best
 
 
-def forward_flops(built, batch: Batch) -> float:
+def forward_flops(model: str, path: str, size: int, text: int) -> float:
     """FLOPs of one forward of the student, counted by torch."""
+    built = backbones.load(preset_of(model, path, [], 4, DTYPE[named_device("auto").type]).backbone)
+    batch = inputs(built, size, text, text)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         built.velocity(batch.noise, batch.times, batch.student_context)
     return float(counter.get_total_flops())
 
 
-def measured(form: str, model: str, size: int, rank: int, text: int, seen: int, device, dtype, rounds: int) -> dict:
-    """Build a form of the step, run it, and take its seconds and peak memory."""
+def measured(form: str, model: str, path: str, size: int, rank: int, text: int, seen: int, rounds: int) -> dict:
+    """Open a form of the step as `dopsd tune` does, run it, and take its seconds and peak memory."""
     method, *options = form.split("+")
-    quantize = next((o for o in options if o in ("int8", "fp8")), "none")
     gc.collect()
+    device = named_device("auto")
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
-    built = backbone(model, device, dtype, quantize)
-    checkpointing = method == "reference" or "checkpointed" in options
-    settings = TRAIN | {"lora_rank": rank, "lora_alpha": 2 * rank, "lora_targets": MODELS[model][3]}
-    settings = SimpleNamespace(**settings, gradient_checkpointing=checkpointing)
-    training = Training(built, "dopsd" if method == "reference" else method, settings, 0, 1e-4)
-    batch = inputs(built, model, size, text, seen)
-    flops = forward_flops(built, batch)
-    if "compiled" in options:
-        built.transformer.compile_repeated_blocks(fullgraph=False)
-    if method == "reference":
-        step = reference_step(training, batch, Encoders(model.startswith("tiny"), device, dtype), size, text, seen)
+    torch._dynamo.reset()
+    reference = method == "reference"
+    options += ["checkpointed"] if reference else []
+    preset = preset_of(model, path, options, rank, DTYPE[device.type])
+    built = backbones.load(preset.backbone)
+    training = Training(built, "dopsd" if reference else method, preset.train, 0, 1e-4)
+    batch = inputs(built, size, text, seen)
+    if reference:
+        step = reference_step(
+            training, batch, Encoders(model.startswith("tiny"), device, built.dtype), size, text, seen
+        )
     else:
         step = lambda: training.advance([batch])[0]  # noqa: E731 - the two forms have one shape
     seconds, losses = [], []
-    for _ in range(rounds + 1):
+    for _ in range(rounds + 2):
         begun = synchronised(device)
         losses.append(step())
         seconds.append(synchronised(device) - begun)
     peak = torch.cuda.max_memory_allocated(device) / GIB if device.type == "cuda" else None
-    # forwards a step: K of the student, twice again for its backward (inputs and what they depend on), K of the teacher
-    forwards = 3 if method == "sft" else 4 * 4
-    forwards -= 0 if method == "sft" else 4  # the frozen base needs no gradients of its weights: about one forward less
+    # forwards a step: each state is one of the student and one of the teacher, and a backward that costs a third one (the
+    # frozen base needs gradients of inputs only); SFT has one state and no teacher
     return {
-        "form": form, "seconds": statistics.median(seconds[1:]), "all": seconds[1:], "first": seconds[0],
-        "peak_gib": peak, "forward_tflop": flops / 1e12, "step_tflop": forwards * flops / 1e12, "losses": losses,
+        "form": form, "seconds": statistics.median(seconds[2:]), "all": seconds, "peak_gib": peak, "losses": losses,
+        "forwards": 2 if method == "sft" else 3 * preset.train.rollout_steps,
     }  # fmt: skip
 
 
-def table(rows: list[dict], rate: float) -> str:
+def table(rows: list[dict], rate: float, flops: float) -> str:
     """Markdown: seconds, ratio to the reference, share of the matmul rate, memory."""
     base = next((r["seconds"] for r in rows if r["form"] == "reference"), None)
     lines = ["| form | seconds | reference / form | of the matmul rate | peak GiB |", "|---|---|---|---|---|"]
     for r in rows:
         ratio = f"{base / r['seconds']:.2f}" if base else ""
         memory = f"{r['peak_gib']:.1f}" if r["peak_gib"] else "not measured"
-        share = r["step_tflop"] * 1e12 / r["seconds"] / rate
+        share = r["forwards"] * flops / r["seconds"] / rate
         lines.append(f"| {r['form'].replace('+', ', ')} | {r['seconds']:.3f} | {ratio} | {share:.0%} | {memory} |")
     return "\n".join(lines)
 
@@ -251,26 +237,35 @@ def main(
     form: Annotated[list[str] | None, typer.Option(help="such as reference, sft, dopsd+compiled+fp8")] = None,
     seconds: Annotated[float, typer.Option(help="begin no further form after this time")] = 1e9,
     out: Annotated[Path | None, typer.Option(help="a .json file for all numbers")] = None,
+    models: Annotated[Path, typer.Option(help="a folder for random weights, as large as the model")] = Path(
+        "models/work/random"
+    ),
 ) -> None:
     """Measure the forms of a step and print a table."""
     forms = form or ["reference", "dopsd+checkpointed", "dopsd", "sft"]
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    device = named_device("auto")
+    dtype = getattr(torch, DTYPE[device.type])
+    path = random_model(model, models, device, dtype)
     begun, rows, rate = time.perf_counter(), [], matmul_rate(device, dtype)
+    flops = forward_flops(model, path, size, text)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     for f in forms:
         if time.perf_counter() - begun > seconds:
             print(f"{f}: not begun, the time is over")
             continue
-        rows.append(measured(f, model, size, rank, text, seen, device, dtype, rounds))
-        print(table(rows[-1:], rate).splitlines()[-1], flush=True)
+        try:
+            rows.append(measured(f, model, path, size, rank, text, seen, rounds))
+        except torch.OutOfMemoryError as error:
+            print(f"{f}: out of memory ({str(error).splitlines()[0]})", flush=True)
+            continue
+        print(table(rows[-1:], rate, flops).splitlines()[-1], flush=True)
         if out:
-            out.write_text(
-                json.dumps({"device": name, "matmul_flops": rate, "model": model, "size": size, "rows": rows})
-            )
+            facts = {"device": name, "torch": torch.__version__, "matmul_flops": rate, "forward_flops": flops}
+            out.write_text(json.dumps(facts | {"model": model, "size": size, "rank": rank, "rows": rows}))
     print(
-        f"\n{model}, {size} x {size}, rank {rank}, {name}, {rate / 1e12:.1f} TFLOP/s in matmuls\n\n{table(rows, rate)}"
+        f"\n{model}, {size} x {size}, rank {rank}, {name}, torch {torch.__version__}, {rate / 1e12:.1f} TFLOP/s in matmuls,"
     )
+    print(f"{flops / 1e12:.1f} TFLOP a forward\n\n{table(rows, rate, flops)}")
 
 
 if __name__ == "__main__":

@@ -39,10 +39,26 @@ def test_quantized_weights_cannot_be_tuned_in_full(settings, train_settings):
         tuned.begin(small, train_settings.model_copy(update={"tune": "full"}), seed=0)
 
 
+def test_fp8_takes_the_large_layers_only(settings, monkeypatch):
+    from torchao.float8.float8_linear import Float8Linear
+
+    transformer = backbones.load(settings).transformer
+    linear = [m for m in transformer.modules() if isinstance(m, torch.nn.Linear)]
+    monkeypatch.setattr(quantized, "SMALLEST", 128)
+    large = sum(min(m.weight.shape) >= 128 for m in linear)
+    weights = {name: p.clone() for name, p in transformer.named_parameters()}
+    quantized.multiply_in_fp8(transformer)
+    assert 0 < sum(isinstance(m, Float8Linear) for m in transformer.modules()) == large < len(linear)
+    assert all(torch.equal(p, weights[name]) for name, p in transformer.named_parameters())
+
+
 def test_what_is_missing_is_named(monkeypatch):
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
     with pytest.raises(UserError, match=r"fp8 needs a CUDA GPU, not cpu; choose int8 or none"):
-        quantized.config("fp8", torch.bfloat16, torch.device("cpu"))
+        quantized.check("fp8", cpu, True)
+    with pytest.raises(UserError, match=r"fp8 needs backbone.compile_blocks true"):
+        quantized.check("fp8", cuda, False)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match="the package bitsandbytes is missing; `pip install bitsandbytes`"):
-        quantized.config("nf4", torch.bfloat16, torch.device("cuda"))
-    assert quantized.config("none", torch.bfloat16, torch.device("cpu")) is None
+        quantized.check("nf4", cuda, False)
+    quantized.check("none", cpu, False)

@@ -53,12 +53,15 @@ class PipelineBackbone(Backbone):
     def transformer(self) -> nn.Module:
         """What is tuned, opened at the first use: on a small GPU the encoders have come and gone by then."""
         if self._transformer is None:
-            options = {"torch_dtype": self.dtype}
-            if quantization := quantized.config(self.settings.quantize, self.dtype, self.device):
-                options["quantization_config"] = quantization
+            options, kind = {"torch_dtype": self.dtype}, self.settings.quantize
+            quantized.check(kind, self.device, self.settings.compile_blocks)
+            if storage := quantized.storage(kind, self.dtype):
+                options["quantization_config"] = storage
             transformer = self.part(self.transformer_class, "transformer", **options).eval().requires_grad_(False)
-            if self.settings.quantize != "nf4":  # bitsandbytes places its weights itself
+            if kind != "nf4":  # bitsandbytes places its weights itself
                 transformer.to(self.device)
+            if kind == "fp8":
+                quantized.multiply_in_fp8(transformer)
             if self.settings.compile_blocks:
                 transformer.compile_repeated_blocks()
             self._transformer = transformer

@@ -52,6 +52,12 @@ def test_a_wrong_value_names_file_field_and_remedy(write, path, value, message):
         config.load(write(path, value))
 
 
+def test_the_comparison_is_not_for_a_model_without_a_vlm(write):
+    klein = config.load_preset("klein-4b").backbone.model_dump(mode="json")
+    with pytest.raises(UserError, match=r"the file: .*see through|the file: .*dopsd tune --backbone klein-4b"):
+        config.load(write("backbone", klein))
+
+
 def test_a_missing_or_broken_file_is_one_clear_error(tmp_path):
     with pytest.raises(UserError, match="missing; run from the repository's root"):
         config.load(tmp_path / "params.yaml")

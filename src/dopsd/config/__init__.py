@@ -106,6 +106,15 @@ class Params(Section):
     recipe: Recipe
 
     @model_validator(mode="after")
+    def _the_teacher_has_a_vlm(self) -> Params:
+        if self.backbone.name != "zimage":
+            raise ValueError(
+                f"backbone.name {self.backbone.name!r}: the probe and the comparison are about a teacher that sees through a "
+                "VLM (name: zimage); tune this model with `dopsd tune --backbone klein-4b`"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _step_size_is_chosen_elsewhere(self) -> Params:
         if self.step_size.concept in self.grid.concepts:
             raise ValueError(

@@ -49,6 +49,7 @@ MODELS = {  # the preset that is timed, and the transformer's sizes
 }
 OPTIONS = {  # in a form's name -> changes to the preset
     "compiled": "backbone.compile_blocks=true",
+    "graphs": "train.cuda_graphs=true",
     "checkpointed": "train.gradient_checkpointing=true",
     "int8": "backbone.quantize=int8",
     "fp8": "backbone.quantize=fp8",

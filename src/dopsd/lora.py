@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig
+from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor, nn
 
@@ -48,12 +49,22 @@ def parameters(transformer: nn.Module, name: str) -> list[nn.Parameter]:
 
 @contextmanager
 def active(transformer: nn.Module, name: str) -> Iterator[None]:
-    """Let another adapter speak for a while, then the student again."""
-    transformer.set_adapter(name)
+    """Let another adapter speak for a while, without a graph, then the student again.
+
+    The attribute that the layers read, in place of `set_adapter`: that walks all modules and turns `requires_grad` on and
+    off in each, eight times a step, and the other adapter is never to be trained.
+    """
+    layers = [m for m in transformer.modules() if isinstance(m, BaseTunerLayer)]
+
+    def speak(names: list[str]) -> None:
+        for layer in layers:
+            layer._active_adapter = names  # one list for all, as peft does: compiled blocks guard on that
+
+    speak([name])
     try:
         yield
     finally:
-        transformer.set_adapter(STUDENT)
+        speak([STUDENT])
 
 
 def weights(transformer: nn.Module, name: str) -> dict[str, Tensor]:

@@ -8,11 +8,13 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint as checkpoint_layer
 from tqdm import tqdm
 
 from dopsd import checkpoint, objectives, seeds, tuned
@@ -22,6 +24,7 @@ from dopsd.errors import UserError
 from dopsd.features import Encoded, content
 from dopsd.interrupt import Stopped, asked_to_stop, memory
 from dopsd.objectives import Batch
+from dopsd.recorded import Recorded
 from dopsd.teacher import Teacher
 
 LOG = ("step", "loss", "lr", "grad_norm", "seconds")
@@ -68,7 +71,10 @@ class Training:
         self.parameters = self.tuned.parameters
         self.teacher = Teacher(self.tuned, settings) if self.objective.needs_teacher else None
         if settings.gradient_checkpointing:
-            backbone.transformer.enable_gradient_checkpointing()
+            # no dropout anywhere, so no random state to keep (which a CUDA graph could not)
+            backbone.transformer.enable_gradient_checkpointing(
+                partial(checkpoint_layer, use_reentrant=False, preserve_rng_state=False)
+            )
         self.accelerator = Accelerator(cpu=backbone.device.type == "cpu")
         if settings.batch_size % (settings.accumulation * self.accelerator.num_processes):
             raise UserError(
@@ -79,6 +85,13 @@ class Training:
             self.parameters, learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
         )
         self.optimizer = self.accelerator.prepare(optimizer)
+        self.passes: Callable[[Batch], Tensor] = self._passes
+        if settings.cuda_graphs:
+            if backbone.device.type != "cuda":
+                raise UserError(f"train.cuda_graphs needs a CUDA GPU, not {backbone.device}; set it to false")
+            for p in self.parameters:
+                p.grad = torch.zeros_like(p)
+            self.passes = Recorded(self._passes, backbone.device)
         self.step, self.seconds, self.log = 0, 0.0, []
 
     def batch(self, data: Encoded) -> list[Batch]:
@@ -94,20 +107,26 @@ class Training:
         """One optimiser step over the parts of a batch -> (loss, gradient norm before clipping), both over all processes."""
         total = torch.zeros((), device=self.backbone.device, dtype=torch.float64)
         for part in parts:
-            for loss in self.objective.loss(self.backbone.velocity, self.teach, part, self.settings):
-                loss = loss / len(parts)
-                self.accelerator.backward(loss)
-                total += loss.detach()
+            total += self.passes(part)
         value = float(self._averaged(total))
         if value != value:
             raise UserError(f"the loss is not a number at step {self.step}; lower the learning rate")
         norm = self.accelerator.clip_grad_norm_(self.parameters, self.settings.clip)
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=not self.settings.cuda_graphs)
         if self.teacher:
             self.teacher.update()
         self.step += 1
         return value, float(norm)
+
+    def _passes(self, part: Batch) -> Tensor:
+        """Forward and backward over a part of a batch -> its share of the batch's loss, float64."""
+        total = torch.zeros((), device=self.backbone.device, dtype=torch.float64)
+        for loss in self.objective.loss(self.backbone.velocity, self.teach, part, self.settings):
+            loss = loss / self.settings.accumulation
+            self.accelerator.backward(loss)
+            total += loss.detach()
+        return total
 
     def _averaged(self, loss: Tensor) -> Tensor:
         """Average the gradients over the processes, in one message, and return the loss's average.

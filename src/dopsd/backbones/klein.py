@@ -83,13 +83,16 @@ class Klein(PipelineBackbone):
             return torch.cat(rows)
         where, (_, _, height, width) = x.device, x.shape
         features = torch.stack([c.features for c in context]).to(where, self.dtype)
-        tokens, places = packed(x).to(self.dtype), Flux2KleinPipeline._prepare_latent_ids(x)
+        tokens = packed(x).to(self.dtype)
+        with where:  # made there: copies from the CPU would wait for the GPU
+            places, words = Flux2KleinPipeline._prepare_latent_ids(x), Flux2KleinPipeline._prepare_text_ids(features)
         if shapes[0]:
             seen = [
                 torch.stack(list(r)).to(where, self.dtype) for r in zip(*(c.references for c in context), strict=True)
             ]
             tokens = torch.cat([tokens, *(packed(r) for r in seen)], 1)
-            other = Flux2KleinPipeline._prepare_image_ids([r[:1] for r in seen])
+            with where:
+                other = Flux2KleinPipeline._prepare_image_ids([r[:1] for r in seen])
             places = torch.cat([places, other.expand(len(x), -1, -1)], 1)
         with self.precision():
             out = self.transformer(
@@ -97,8 +100,8 @@ class Klein(PipelineBackbone):
                 timestep=(1 - t).to(where, self.dtype),
                 guidance=None,
                 encoder_hidden_states=features,
-                txt_ids=Flux2KleinPipeline._prepare_text_ids(features).to(where),
-                img_ids=places.to(where),
+                txt_ids=words,
+                img_ids=places,
                 return_dict=False,
             )[0]
         out = out[:, : height * width]

@@ -63,6 +63,8 @@ class PipelineBackbone(Backbone):
             if kind == "fp8":
                 quantized.multiply_in_fp8(transformer)
             if self.settings.compile_blocks:
+                # a graph for each kind of block, length, adapter and gradient mode; past the limit blocks run uncompiled
+                torch._dynamo.config.recompile_limit = 64
                 transformer.compile_repeated_blocks()
             self._transformer = transformer
         return self._transformer

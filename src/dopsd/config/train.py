@@ -28,6 +28,7 @@ class Train(Section):
     weight_decay: Annotated[float, Field(ge=0)]
     clip: Positive
     gradient_checkpointing: bool
+    cuda_graphs: bool
     checkpoints: tuple[Count, ...]
     save_every: Positive
 

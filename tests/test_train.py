@@ -1,3 +1,4 @@
+import copy
 import weakref
 
 import pytest
@@ -99,6 +100,35 @@ def test_four_parts_of_one_equal_a_batch_of_four(settings, concept_set, train_se
     assert loss_a == pytest.approx(loss_b, rel=1e-4) and norm_a == pytest.approx(norm_b, rel=1e-3)
     # Adam's first step is the gradient's sign times the step size: only gradients of nearly zero may differ
     assert sum((x - y).abs().gt(1e-4).sum() for x, y in zip(a, b, strict=True)) < 0.01 * sum(x.numel() for x in a)
+
+
+def test_offloaded_full_fine_tuning_is_the_same_training(settings, concept_set, train_settings):
+    """In float32 nothing rounds, so where the masters are changes nothing; under bf16 they stay float32."""
+    ends = []
+    for offload in (False, True):
+        options = train_settings.model_copy(update={"tune": "full", "offload": offload, "batch_size": 1})
+        backbone = backbones.load(settings)
+        data = Encoded(backbone, read_set(concept_set), with_teacher=True)
+        training = Training(backbone, "dopsd", options, 0, 1e-3)
+        rows = [training.advance(training.batch(data)) for _ in range(2)]
+        state = copy.deepcopy(training.state())
+        rows += [training.advance(training.batch(data)) for _ in range(2)]
+        again = Training(backbones.load(settings), "dopsd", options, 0, 1e-3)
+        again.restore(state)
+        assert [again.advance(again.batch(data)) for _ in range(2)] == rows[2:]
+        ends.append((rows, training.parameters, training.teacher.parameters, training.tuned.trained))
+    (rows_a, a, teacher_a, _), (rows_b, b, teacher_b, spoken) = ends
+    assert rows_a == rows_b
+    assert all(torch.equal(x, y) for x, y in zip((*a, *teacher_a), (*b, *teacher_b), strict=True))
+    assert all(torch.equal(x, y) and x is not y for x, y in zip(b, spoken, strict=True))
+
+    half = backbones.load(settings.model_copy(update={"dtype": "bfloat16"}))
+    training = Training(half, "dopsd", options, 0, 1e-3)
+    training.advance(training.batch(data))
+    assert {p.dtype for p in (*training.parameters, *training.teacher.parameters)} == {torch.float32}
+    assert {p.dtype for p in half.transformer.parameters()} == {torch.bfloat16}
+    for master, spoken in zip(training.parameters, half.transformer.parameters(), strict=True):
+        assert torch.equal(master.to(torch.bfloat16), spoken)
 
 
 def test_batches_are_the_same_for_every_method_and_differ_by_step_and_seed(settings, concept_set, train_settings):

@@ -89,7 +89,7 @@ class Training:
         if settings.cuda_graphs:
             if backbone.device.type != "cuda":
                 raise UserError(f"train.cuda_graphs needs a CUDA GPU, not {backbone.device}; set it to false")
-            for p in self.parameters:
+            for p in self.tuned.trained:
                 p.grad = torch.zeros_like(p)
             self.passes = Recorded(self._passes, backbone.device)
         self.step, self.seconds, self.log = 0, 0.0, []
@@ -111,9 +111,11 @@ class Training:
         value = float(self._averaged(total))
         if value != value:
             raise UserError(f"the loss is not a number at step {self.step}; lower the learning rate")
+        self.tuned.gather()
         norm = self.accelerator.clip_grad_norm_(self.parameters, self.settings.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=not self.settings.cuda_graphs)
+        self.tuned.scatter()
         if self.teacher:
             self.teacher.update()
         self.step += 1
@@ -136,7 +138,7 @@ class Training:
         """
         if self.accelerator.num_processes == 1:
             return loss
-        grads = [p.grad for p in self.parameters]
+        grads = [p.grad for p in self.tuned.trained]
         flat = torch.cat([*(g.flatten() for g in grads), loss.float().flatten()])
         flat = self.accelerator.reduce(flat, reduction="mean")
         for g, part in zip(grads, flat[:-1].split([g.numel() for g in grads]), strict=True):

@@ -24,6 +24,17 @@ class Tuned(ABC):
 
     parameters: list[nn.Parameter]
 
+    @property
+    def trained(self) -> list[nn.Parameter]:
+        """What backward gives gradients to: `parameters`, or what speaks for them on the GPU."""
+        return self.parameters
+
+    def gather(self) -> None:  # noqa: B027 - nothing to do is the usual case
+        """Bring the gradients to `parameters`, where they are not there already."""
+
+    def scatter(self) -> None:  # noqa: B027
+        """Let the student speak with what an optimiser step made of `parameters`."""
+
     @abstractmethod
     def add_teacher(self) -> list[Tensor]:
         """Make the second set, equal to the student's, and return it, in float32: write to it, then `refresh`."""
@@ -87,20 +98,22 @@ class Adapter(Tuned):
 
 class Whole(Tuned):
     """Full fine-tuning: master weights in float32; the teacher is a copy in the type that the backbone computes in, with
-    its own float32 master (settings.offload: on the CPU), so that an EMA of .9999 does not round away."""
+    its own float32 master, so that an EMA of .9999 does not round away."""
 
     def __init__(self, backbone: Backbone, settings, seed: int):
         if backbone.settings.quantize != "none":
             raise UserError("train.tune full needs backbone.quantize none: quantized weights cannot be trained")
         self.backbone, self.settings = backbone, settings
-        backbone.transformer.float().requires_grad_(True)
-        self.parameters = list(backbone.transformer.parameters())
+        self.parameters = self._masters()
         self._speaker: nn.Module | None = None
         self._master: list[Tensor] = []
 
+    def _masters(self) -> list[nn.Parameter]:
+        return list(self.backbone.transformer.float().requires_grad_(True).parameters())
+
     def add_teacher(self) -> list[Tensor]:
         self._speaker = copy.deepcopy(self.backbone.transformer).requires_grad_(False).to(self.backbone.dtype)
-        where = torch.device("cpu") if self.settings.offload else self.backbone.device
+        where = self.parameters[0].device
         own = list(self._speaker.parameters())
         if own[0].dtype == torch.float32 and own[0].device == where:
             self._master = [p.data for p in own]
@@ -137,14 +150,43 @@ class Whole(Tuned):
             for master, value in zip(self._master, state[lora.TEACHER].values(), strict=True):
                 master.copy_(value)
             self.refresh()
+        self.scatter()
 
     def save(self, folder: Path) -> None:
         self.backbone.transformer.save_pretrained(folder / WHOLE)
 
 
+class Offloaded(Whole):
+    """Full fine-tuning with all that is float32 on the CPU: masters, optimiser and the teacher's EMA. The GPU holds student,
+    teacher and gradients in the type that the backbone computes in: 6 bytes a weight in bf16 in place of 22."""
+
+    def _masters(self) -> list[nn.Parameter]:
+        transformer, pinned = self.backbone.transformer.requires_grad_(True), self.backbone.device.type == "cuda"
+        self._spoken = list(transformer.parameters())
+        copies = [p.detach().to("cpu", torch.float32, copy=True) for p in self._spoken]
+        self._gradients = [torch.empty(p.shape, pin_memory=pinned) for p in copies]
+        return [nn.Parameter(p) for p in copies]
+
+    @property
+    def trained(self) -> list[nn.Parameter]:
+        return self._spoken
+
+    def gather(self) -> None:
+        for master, mine, spoken in zip(self.parameters, self._gradients, self._spoken, strict=True):
+            if spoken.grad is not None:
+                master.grad = mine.copy_(spoken.grad)
+                spoken.grad.zero_()
+
+    @torch.no_grad()
+    def scatter(self) -> None:
+        for master, spoken in zip(self.parameters, self._spoken, strict=True):
+            spoken.copy_(master)
+
+
 def begin(backbone: Backbone, settings, seed: int) -> Tuned:
     """Make the weights that `settings.tune` names ready for training."""
-    return {"lora": Adapter, "full": Whole}[settings.tune](backbone, settings, seed)
+    kinds = {"lora": Adapter, "full": Offloaded if settings.offload else Whole}
+    return kinds[settings.tune](backbone, settings, seed)
 
 
 def put(backbone: Backbone, folder: Path) -> None:

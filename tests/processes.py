@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -31,4 +32,5 @@ model = backbones.load(ZImage.model_validate(given["backbone"]))
 prompts = ["a red disc", "please draw a [V]", "a star"]
 noise = torch.randn(3, *model.latent_shape(64, 64), generator=torch.Generator().manual_seed(0))
 pictures = draw(model, model.context(prompts), noise, 2, batch_size=1)
-print(done, PartialState().num_processes, hashlib.sha256(pictures.numpy().tobytes()).hexdigest())
+line = f"{done} {PartialState().num_processes} {hashlib.sha256(pictures.numpy().tobytes()).hexdigest()}\n"
+os.write(1, line.encode())  # at once: processes that print at the same time mix their lines

@@ -1,13 +1,14 @@
 """Measuring a tuned model against the untouched one, with tiny instruments of the real classes."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import tiny
 import torch
 from PIL import Image
 
-from dopsd import backbones, config, measure, own, tuned, written
+from dopsd import backbones, config, drawing, measure, own, tuned, written
 from dopsd.config.measure import Clip, Measure, Reward, Source
 from dopsd.errors import UserError
 from dopsd.written import NEW, REWRITE, Asked
@@ -67,6 +68,7 @@ def test_every_instrument_scores_both_models(kind, items, instruments, all_setti
     assert any(abs(s["difference"]["value"]) > 1e-4 for s in scores.values())  # the LoRA is seen
     assert scores["lpips_distance"]["tuned"]["n"] == 2 and scores["kernel_distance"]["tuned"]["n"] == 8
     kept = json.loads((tmp_path / "measured.json").read_text())
+    assert kept["features"] == "dino" and kept["instruments"]["dino"]["model"] == str(tmp_path / "dino")
     assert kept["scores"] == scores and kept["prompts"] == 6 and kept["nfe"] == 2
 
 
@@ -82,7 +84,11 @@ def test_untouched_weights_differ_in_nothing(items, instruments, all_settings, t
 
 
 def test_prompts_that_are_there_are_used(items, all_settings, tmp_path, instruments):
-    mine = [Asked(0, REWRITE, "[V] on grass"), Asked(1, NEW, "[V] at sea"), Asked(1, NEW, "[V] at night")]
+    mine = [
+        Asked(0, "0.png", REWRITE, "[V] on grass"),
+        Asked(1, "1.png", NEW, "[V] at sea"),
+        Asked(1, "1.png", NEW, "[V] at night"),
+    ]
     written.save(mine, tmp_path / "prompts.jsonl")
     preset = preset_of("zimage", all_settings, tmp_path, writer=instruments["judge"])
     assert measure.prepare(preset, items, tmp_path)[1] == mine
@@ -92,6 +98,26 @@ def test_a_writer_that_writes_nonsense_is_an_error(items, all_settings, tmp_path
     preset = preset_of("zimage", all_settings, tmp_path, writer=instruments["judge"])
     with pytest.raises(UserError, match=r"0.png: the VLM wrote 0 prompts with \[V\]"):
         measure.prepare(preset, items, tmp_path)
+
+
+def test_sets_that_cannot_be_measured_say_so(items, all_settings, tmp_path):
+    preset = preset_of("klein", all_settings, tmp_path)
+    with pytest.raises(UserError, match=r"no caption names \[V\].*--no-measure"):
+        measure.prepare(preset, [replace(i, captions={"short_en": "a corgi"}) for i in items], tmp_path)
+    with pytest.raises(UserError, match=r"an editing set .* --no-measure"):
+        measure.prepare(preset, [replace(i, inputs=(items[0].file,)) for i in items], tmp_path)
+
+
+def test_pictures_of_several_sizes_are_drawn_each_from_its_noise(items, all_settings, tmp_path):
+    preset = preset_of("zimage", all_settings, tmp_path)
+    backbone = backbones.load(preset.backbone)
+    asked = written.without_vlm(items, ("[V] in snow",), 1)
+    artist = measure.Artist(backbone, preset.measure, 2, 64, asked, items)
+    together = artist.concept()
+    assert [tuple(x.shape[1:]) for x in together] == [items[a.picture].size for a in asked]
+    for k in (0, 3):
+        alone = drawing.draw(backbone, [artist.contexts[k]], artist.noise[k][None], 2, 1)[0]
+        assert torch.equal(alone, together[k])
 
 
 def test_seeds_are_those_of_the_release(items, all_settings, tmp_path):

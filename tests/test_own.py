@@ -110,3 +110,16 @@ def test_the_vlm_writes_captions(all_settings, folder):
         assert isinstance(said, str) and said
     with pytest.raises(UserError, match="needs a backbone with a VLM"):
         own.writer(all_settings["klein"])
+
+
+def test_written_captions_are_kept_for_the_next_process(tmp_path):
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+    items, asked = own.read_pictures(tmp_path, "dog", 64), []
+
+    def open_writer():
+        return lambda item: asked.append(item.file.name) or "[V] outdoors"
+
+    file = tmp_path / "out" / "captions.json"
+    first = own.with_captions(items, own.kept(open_writer, file))
+    again = own.with_captions(items, own.kept(lambda: pytest.fail("the writer is opened again"), file))
+    assert first == again and asked == ["a.png"] and first[0].captions == {"caption_0": "[V] outdoors"}

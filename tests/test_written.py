@@ -50,28 +50,38 @@ def test_too_few_prompts_are_an_error_with_a_remedy():
 
 def test_without_a_vlm_captions_and_previews_are_asked(items):
     asked = written.without_vlm(items, ("[V] in snow", "a street", "[V] at sea"), 4)
-    assert asked[:3] == [Asked(0, REWRITE, "[V] outdoors"), Asked(0, NEW, "[V] in snow"), Asked(0, NEW, "[V] at sea")]
+    assert asked[:3] == [
+        Asked(0, "0.png", REWRITE, "[V] outdoors"),
+        Asked(0, "0.png", NEW, "[V] in snow"),
+        Asked(0, "0.png", NEW, "[V] at sea"),
+    ]
     assert len(asked) == 6
+    with pytest.raises(UserError, match=r"none holds \[V\]"):
+        written.without_vlm(items, ("a street",), 4)
 
 
 def test_prompts_are_kept_and_read_again(items, tmp_path):
-    asked = [*written.without_vlm(items, ("[V] in snow",), 1), Asked(1, NEW, "[V] 在雪中")]
+    asked = [*written.without_vlm(items, ("[V] in snow",), 1), Asked(1, "1.png", NEW, "[V] 在雪中\u2028")]
     written.save(asked, tmp_path / "prompts.jsonl")
-    assert written.read(tmp_path / "prompts.jsonl", 2) == asked
+    file = tmp_path / "prompts.jsonl"
+    file.write_text(file.read_text() + "\n\n")  # as an editor leaves it
+    assert written.read(file, items) == asked
+    with pytest.raises(UserError, match=r"picture 0 was 0.png, now it is 1.png; delete the file"):
+        written.read(file, items[::-1])
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("nonsense", ":1: give"),
-        ('{"picture": 0, "kind": "other", "text": "[V]"}', ":1: kind must be"),
-        ('{"picture": 7, "kind": "new", "text": "[V]"}', "the set has 2"),
-        ('{"picture": 0, "kind": "new", "text": " "}', "must not be empty"),
-        ('{"picture": 0, "kind": "new", "text": "[V]"}', "no prompt of kind rewrite"),
+        ('{"picture": 0, "file": "0.png", "kind": "other", "text": "[V]"}', ":1: kind must be"),
+        ('{"picture": 7, "file": "0.png", "kind": "new", "text": "[V]"}', "the set has 2"),
+        ('{"picture": 0, "file": "0.png", "kind": "new", "text": " "}', "must not be empty"),
+        ('{"picture": 0, "file": "0.png", "kind": "new", "text": "[V]"}', "no prompt of kind rewrite"),
     ],
 )
-def test_a_broken_file_is_named_with_its_line(text, said, tmp_path):
+def test_a_broken_file_is_named_with_its_line(text, said, tmp_path, items):
     file = tmp_path / "prompts.jsonl"
     file.write_text(text)
     with pytest.raises(UserError, match=said):
-        written.read(file, 2)
+        written.read(file, items)

@@ -23,8 +23,9 @@ def _preset(backbone: str, changes: list[str] | None, **options):
     return config.load_preset(backbone, [*given, *(changes or [])])
 
 
-def _items(preset, images: Path, name: str, captions: str):
+def _items(preset, images: Path, name: str, captions: str, out: Path):
     from dopsd import own
+    from dopsd.measure import processes
 
     if captions not in ("name", "vlm"):
         raise UserError(f"--captions {captions!r}; choose name or vlm")
@@ -34,7 +35,10 @@ def _items(preset, images: Path, name: str, captions: str):
         print(
             f"{len(missing)} of {len(items)} pictures have no caption ({', '.join(missing[:3])}, ...): --captions {captions}"
         )
-    return own.with_captions(items, own.writer(preset.backbone) if missing and captions == "vlm" else None)
+    if not missing or captions == "name":
+        return own.with_captions(items)
+    with processes(preset.backbone).main_process_first():  # one process writes, all read
+        return own.with_captions(items, own.kept(lambda: own.writer(preset.backbone), out / "captions.json"))
 
 
 @app.command()
@@ -81,8 +85,9 @@ def tune(
             tune__size=size,
             tune__learning_rate=learning_rate,
         )
-    items = _items(preset, images, name, captions)
-    out = job.tune(preset, items, name, out or Path("tuned") / job.slug(name), measured)
+    out = out or Path("tuned") / job.slug(name)
+    items = _items(preset, images, name, captions, out)
+    job.tune(preset, items, name, out, measured)
     print(f"{out}: README.md says what is there; gallery.png shows it")
 
 
@@ -102,8 +107,11 @@ def measure(
     from dopsd import tune as tuning
 
     preset = _preset(str(folder / "preset.yaml"), changes)
-    items = _items(preset, images, name, "name")
+    written = "vlm" if (folder / "captions.json").exists() else "name"
+    items = _items(preset, images, name, written, folder)
     job.measure(preset, items, folder, tuning.weights(folder, preset))
+    if not job.processes(preset.backbone).is_main_process:
+        return
     tuning.card(folder, preset, items, name)
     print(f"{folder / job.FILE}: scores; {folder}/README.md shows them")
 
@@ -132,6 +140,7 @@ def draw(
     model = backbones.load(preset.backbone)
     drawing.check_words(model.text[0], prompt)
     contexts = model.context([prompt]) * pictures
+    model.free_encoders()
     noise = torch.randn(pictures, *model.latent_shape(side, side), generator=stream("draw", seed))
     rows = {}
 

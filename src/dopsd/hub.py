@@ -39,13 +39,17 @@ def fetch(source: str, revision: str | None, what: str, files: Sequence[str], op
     files: patterns of what must be there; optional: of what is taken along if it is.
     """
     folder = Path(source)
+    if folder.parts[:1] == ("models",) and not folder.is_dir():
+        raise UserError(f"{source}: the {what} is missing; run from the repository's root, or restore it from git")
     if not folder.is_dir():
         from huggingface_hub import snapshot_download
 
         try:
             folder = Path(snapshot_download(source, revision=revision, allow_patterns=[*files, *optional]))
         except (OSError, ValueError) as error:
-            raise UserError(f"{source}: cannot fetch the {what} ({str(error).splitlines()[0]}); {REMEDY}") from None
+            raise UserError(
+                f"{source}: cannot fetch the {what} ({' '.join(str(error).split())[:200]}); {REMEDY}"
+            ) from None
     for pattern in files:
         if not list(folder.glob(pattern)):
             raise UserError(f"{folder}: the {what} has no {pattern}; name a folder or a repository that holds it")

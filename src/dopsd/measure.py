@@ -7,7 +7,7 @@ other noise, as the set that kernel and Frechet distances are taken to: the unto
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from datetime import timedelta
 from importlib import resources
 from pathlib import Path
 
@@ -22,33 +22,12 @@ from dopsd.concepts import Item
 from dopsd.drawing import draw
 from dopsd.errors import UserError
 from dopsd.files import rounded, write_json
-from dopsd.metrics import contrastive, lpips, quality, stats
-from dopsd.pictures import from_pil
+from dopsd.metrics import contrastive, lpips
+from dopsd.scoring import Case, Drawn, opened_vlm, score
 from dopsd.seeds import stream
-from dopsd.written import NEW, REWRITE, Asked
+from dopsd.written import Asked
 
 FILE, PROMPTS = "measured.json", "prompts.jsonl"
-SAYS = {  # better, and what a score looks at
-    "dino_distance": (
-        "lower",
-        "DINO-D of a rewritten caption's picture and its training picture: rewards copying, too",
-    ),
-    "lpips_distance": ("lower", "LPIPS-D of the same pair"),
-    "clip_image": ("higher", "CLIP cosine of new pictures and the training pictures"),
-    "clip_score": ("higher", "CLIP-S of a picture and its prompt, [V] replaced by the class"),
-    "judge": ("higher", "VLM-J of new pictures: 1 another kind of thing to 4 the same one"),
-    "reward": ("higher", "people's preference, as the reward model has learnt it"),
-    "kernel_distance": ("lower", "ordinary prompts: distance to the untouched model's pictures (KID)"),
-    "frechet_distance": ("lower", "the same, Frechet distance; biased in small sets, so look at the difference only"),
-}
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """What a model drew: one picture (3, H, W) in [-1, 1] a prompt of the concept, and of the ordinary prompts."""
-
-    concept: list[Tensor]
-    ordinary: list[Tensor]
 
 
 def ordinary_prompts(name: str, n: int) -> list[str]:
@@ -70,7 +49,7 @@ def fetch_all(settings) -> dict[str, Path]:
     wanted |= {"clip": contrastive.CLIP_FILES, "reward": (settings.reward.file,) if settings.reward else ()}
     if settings.clip and settings.clip.tokenizer == "world":
         wanted["clip"] = ("open_clip_config.json", "open_clip_model.safetensors")
-    optional = ("*.txt", "*.jinja")  # a tokenizer's and its chat template, of some models
+    optional = ("*.txt", "*.jinja", "*.json", "*.model")  # a tokenizer's and its chat template, of some models
     out = {}
     for name, files in wanted.items():
         if source := getattr(settings, name):
@@ -78,11 +57,24 @@ def fetch_all(settings) -> dict[str, Path]:
     return out
 
 
+def processes(backbone) -> PartialState:
+    """The processes of this run. One of them fetches, writes prompts and judges while the others wait: longer than the ten
+    minutes that NCCL allows if not told otherwise, so this comes first."""
+    return PartialState(cpu=named_device(backbone.device).type == "cpu", timeout=timedelta(hours=12))
+
+
 def prepare(preset, items: list[Item], out: Path) -> tuple[dict[str, Path], list[Asked]]:
     """The instruments' files, and the prompts in out/prompts.jsonl, written now if they are not there. In all processes;
-    UserError where something cannot be had."""
-    settings, state = preset.measure, PartialState(cpu=named_device(preset.backbone.device).type == "cpu")
-    with state.main_process_first():
+    UserError where something cannot be had, or where the set is none that can be measured."""
+    if any(item.inputs for item in items):
+        raise UserError("an editing set (input_path_list) cannot be measured: add --no-measure")
+    if not any("[V]" in text for item in items for text in item.captions.values()):
+        raise UserError(
+            "no caption names [V], so measuring would ask for a word that is never trained: write [V] where the captions "
+            "name the concept, or add --no-measure"
+        )
+    settings = preset.measure
+    with processes(preset.backbone).main_process_first():
         ordinary_prompts(settings.ordinary, settings.ordinary_prompts)
         folders = fetch_all(settings)
         return folders, ask(settings, preset, items, folders, out / PROMPTS)
@@ -92,18 +84,11 @@ def ask(settings, preset, items: list[Item], folders: dict[str, Path], file: Pat
     """The prompts in a file, written first if it is not there."""
     if not file.exists():
         if settings.writer:
-            asked = written.by_vlm(_vlm(folders["writer"], preset.backbone), items, settings.new_prompts)
+            asked = written.by_vlm(opened_vlm(folders["writer"], preset.backbone), items, settings.new_prompts)
         else:
             asked = written.without_vlm(items, preset.tune.previews.prompts, settings.new_prompts)
         written.save(asked, file)
-    return written.read(file, len(items))
-
-
-def _vlm(folder: Path, backbone):
-    from dopsd.vlm import Vlm
-
-    pixels = getattr(backbone, "max_pixels", 768 * 768)
-    return Vlm(str(folder), None, named_device(backbone.device), getattr(torch, backbone.dtype), pixels)
+    return written.read(file, items)
 
 
 def concept_noise(backbone: Backbone, asked: list[Asked], items: list[Item], base: int) -> list[Tensor]:
@@ -123,104 +108,22 @@ class Artist:
     def __init__(self, backbone: Backbone, settings, nfe: int, side: int, asked: list[Asked], items: list[Item]):
         self.backbone, self.nfe = backbone, nfe
         plain = ordinary_prompts(settings.ordinary, settings.ordinary_prompts)
-        seen = [items[a.picture].references() for a in asked]  # the editing task's
-        self.contexts = backbone.context([a.text for a in asked], references=seen if any(seen) else None)
-        self.plain = backbone.context(plain)
+        self.contexts, self.plain = backbone.context([a.text for a in asked]), backbone.context(plain)
         self.noise = concept_noise(backbone, asked, items, settings.seed)
         shape = (len(plain), *backbone.latent_shape(side, side))
         self.same, self.other = (torch.randn(shape, generator=stream(s, settings.seed)) for s in ("same", "other"))
 
     def concept(self) -> list[Tensor]:
-        pairs = zip(self.contexts, self.noise, strict=True)
-        return [draw(self.backbone, [c], x[None], self.nfe, 1)[0] for c, x in pairs]
+        """One picture a prompt; pictures of one size are drawn together, so that several processes share them."""
+        out: dict[int, Tensor] = {}
+        for shape in sorted({x.shape for x in self.noise}):
+            ks = [k for k, x in enumerate(self.noise) if x.shape == shape]
+            noise = torch.stack([self.noise[k] for k in ks])
+            out |= zip(ks, draw(self.backbone, [self.contexts[k] for k in ks], noise, self.nfe, 1), strict=True)
+        return [out[k] for k in range(len(out))]
 
     def ordinary(self, noise: Tensor) -> list[Tensor]:
         return list(draw(self.backbone, self.plain, noise, self.nfe, 1))
-
-
-def compared(untouched: Tensor, after: Tensor, group: list[int]) -> dict:
-    """A score of each picture under both models -> means and paired difference, with intervals over the groups."""
-    a, b = untouched.double().numpy(), after.double().numpy()
-    rows = {"untouched": a, "tuned": b, "difference": b - a}
-    return {name: stats.interval(values, group) for name, values in rows.items()}
-
-
-def distances(untouched: Tensor, after: Tensor, reference: Tensor) -> dict[str, dict]:
-    """KID and FD of features (n, d) to the reference's (n, d), for both models and their difference."""
-    n = len(reference)
-
-    def of(f, features: Tensor):
-        return lambda k: f(features[k], reference[k])
-
-    out = {}
-    for name, f, blocks in (("kernel_distance", quality.kid, n), ("frechet_distance", quality.frechet, 8)):
-        both = [of(f, x) for x in (untouched, after)]
-        rows = {"untouched": both[0], "tuned": both[1], "difference": lambda k, b=both: b[1](k) - b[0](k)}
-        out[name] = {row: quality.jackknife_blocks(g, n, blocks) for row, g in rows.items()}
-    return out
-
-
-def score(
-    preset, folders: dict[str, Path], items: list[Item], asked: list[Asked], before: Drawn, after: Drawn, reference
-) -> dict[str, dict]:
-    """Every score of the section `measure`, by name; one instrument is in memory at a time."""
-    settings, where = preset.measure, named_device(preset.backbone.device)
-    name = items[0].class_name
-    plain = [a.text.replace("[V]", items[a.picture].class_name) for a in asked]
-    targets = [from_pil(item.image()) for item in items]
-    rewrites = [k for k, a in enumerate(asked) if a.kind == REWRITE]
-    new = [k for k, a in enumerate(asked) if a.kind == NEW]
-    out: dict[str, dict] = {}
-
-    def add(score: str, ks: list[int], of) -> None:
-        both = (of([x.concept[k] for k in ks], ks) for x in (before, after))
-        out[score] = compared(*both, [asked[k].picture for k in ks])
-
-    def target(ks: list[int]) -> list[Tensor]:
-        return [targets[asked[k].picture] for k in ks]
-
-    features = None
-    if settings.lpips:
-        eye = lpips.Lpips(folders["lpips"], where)
-        add("lpips_distance", rewrites, lambda x, ks: eye.distance(x, target(ks)))
-    if settings.clip:
-        clip = _clip(settings.clip, folders["clip"], where)
-        known, features = clip.image_features(targets), clip.image_features
-        add("clip_image", new, lambda x, ks: (clip.image_features(x) @ known.T).mean(1))
-        if settings.clip.text:
-            add("clip_score", [*rewrites, *new], lambda x, ks: clip.score(x, [plain[k] for k in ks]))
-            out["clip_score"]["cut_texts"] = clip.too_long(plain)
-    if settings.dino:
-        from dopsd.metrics.dino import Dino
-
-        dino = Dino(str(folders["dino"]), None, where)
-        features = dino.features
-        add("dino_distance", rewrites, lambda x, ks: dino.distance(x, target(ks)))
-    if features:
-        out |= distances(*(features(x).double() for x in (before.ordinary, after.ordinary, reference)))
-    if settings.reward:
-        reward = contrastive.Contrastive(folders["reward"], where, settings.reward.architecture, settings.reward.file)
-        add("reward", [*rewrites, *new], lambda x, ks: reward.score(x, [plain[k] for k in ks]))
-        out["reward"]["cut_texts"] = reward.too_long(plain)
-    if settings.judge:
-        from dopsd.metrics.judge import Judge
-
-        judge, seen = Judge(_vlm(folders["judge"], preset.backbone)), [item.image() for item in items]
-        texts = [a.text for a in asked]
-        add(
-            "judge",
-            new,
-            lambda x, ks: judge.score(x, [seen[asked[k].picture] for k in ks], [texts[k] for k in ks], name),
-        )
-    return {k: {"better": SAYS[k][0], "says": SAYS[k][1], **out[k]} for k in SAYS if k in out}
-
-
-def _clip(settings, folder: Path, where: torch.device):
-    if settings.tokenizer == "open_clip":
-        return contrastive.Contrastive(folder, where)
-    from dopsd.metrics.clip import load_clip
-
-    return load_clip(folder, where)
 
 
 def measure(preset, items: list[Item], out: Path, weights: Path) -> dict[str, dict]:
@@ -238,11 +141,11 @@ def measure(preset, items: list[Item], out: Path, weights: Path) -> dict[str, di
     tuned.put(backbone, weights)
     after = Drawn(artist.concept(), artist.ordinary(artist.same))
     backbone.transformer = None
-    scores, state = {}, PartialState()
+    scores, state, settings = {}, processes(preset.backbone), preset.measure
     if state.is_main_process:
-        scores = rounded(score(preset, folders, items, asked, before, after, reference))
-        write_json(
-            {"nfe": tune.nfe, "prompts": len(asked), "ordinary_prompts": len(reference), "scores": scores}, out / FILE
-        )
+        scores = rounded(score(Case(preset, folders, items, asked, before, after, reference)))
+        facts = {"nfe": tune.nfe, "prompts": len(asked), "ordinary_prompts": len(reference)}
+        facts |= {"features": "dino" if settings.dino else "clip", "instruments": settings.model_dump(mode="json")}
+        write_json(facts | {"scores": scores}, out / FILE)
     state.wait_for_everyone()
     return scores

@@ -116,6 +116,24 @@ def with_captions(items: list[Item], write: Callable[[Item], str] | None = None)
     return [replace(item, captions=texts(item)) for item in items]
 
 
+def kept(open_writer: Callable[[], Callable[[Item], str]], file: Path) -> Callable[[Item], str]:
+    """Written captions kept in a file by the picture's name, so that a training that goes on, and every process of it, has
+    the same ones. open_writer: called only where a caption is missing."""
+    captions = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    opened_writer: list[Callable[[Item], str]] = []
+
+    def write(item: Item) -> str:
+        if item.file.name not in captions:
+            if not opened_writer:
+                opened_writer.append(open_writer())
+            captions[item.file.name] = opened_writer[0](item)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps(captions, ensure_ascii=False, indent=1), encoding="utf-8")
+        return captions[item.file.name]
+
+    return write
+
+
 def writer(settings) -> Callable[[Item], str]:
     """Captions written by the backbone's VLM, with its own weights; UserError where the backbone has none."""
     source = getattr(settings, "vlm", None)

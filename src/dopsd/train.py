@@ -247,6 +247,7 @@ def train(
     if state := checkpoint.load(folder / "state.pt"):
         training.restore(state)
     run(training, data, folder, name, preview)
+    training.passes = None  # it holds the training, and recorded graphs hold their memory
     return folder
 
 

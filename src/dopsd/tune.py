@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 import yaml
-from accelerate import PartialState
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -78,7 +77,7 @@ def tune(preset, items: list[Item], name: str, out: Path, measured: bool = True)
     """
     if (out / "checkpoints").exists():
         raise UserError(f"{out} holds a finished training; choose another --out, or move it away")
-    settings = preset.tune
+    settings, state = preset.tune, measuring.processes(preset.backbone)
     if measured:
         measuring.prepare(preset, items, out)  # what is missing is said before the training, not after it
     backbone = backbones.load(preset.backbone)
@@ -87,7 +86,6 @@ def tune(preset, items: list[Item], name: str, out: Path, measured: bool = True)
             check_words(backbone.text[0], text)
     gallery = Gallery.of(backbone, settings.previews.prompts, settings.size, settings.nfe, settings.previews.seed)
     # all encoding comes before the transformer is opened, so that a small GPU holds one or the other
-    state = PartialState(cpu=backbone.device.type == "cpu")
     with state.main_process_first():
         Encoded(backbone, items, objectives.get(settings.method).needs_teacher, out / "features")
     before = gallery.drawn(backbone)

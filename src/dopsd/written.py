@@ -30,9 +30,11 @@ MARK = re.compile(r"^\s*(?:[-*•]|\d+[.):])?\s*")
 
 @dataclass(frozen=True)
 class Asked:
-    """A prompt: the picture that it belongs to (its number in the set), REWRITE or NEW, and the text, with "[V]"."""
+    """A prompt: the picture that it belongs to (its number in the set, and its file's name, so that a changed set is
+    noticed), REWRITE or NEW, and the text, with "[V]"."""
 
     picture: int
+    file: str
     kind: str
     text: str
 
@@ -60,19 +62,26 @@ def by_vlm(vlm: Vlm, items: Sequence[Item], new: int) -> list[Asked]:
     for i, item in enumerate(items):
         image, caption = item.image(), caption_of(item)
         said = vlm.ask([image], ASK_REWRITE.format(caption=caption))
-        out += [Asked(i, REWRITE, text) for text in lines(said, 1, str(item.file))]
+        out += [Asked(i, item.file.name, REWRITE, text) for text in lines(said, 1, str(item.file))]
         said = vlm.ask([image], ASK_NEW.format(caption=caption, n=new), tokens=80 * new)
-        out += [Asked(i, NEW, text) for text in lines(said, new, str(item.file))]
+        out += [Asked(i, item.file.name, NEW, text) for text in lines(said, new, str(item.file))]
     return out
 
 
 def without_vlm(items: Sequence[Item], prompts: Sequence[str], new: int) -> list[Asked]:
     """Each picture's own caption in place of a rewrite, and the first `new` of the prompts that name "[V]"."""
     fresh = [p for p in prompts if "[V]" in p][:new]
+    if not fresh:
+        raise UserError(
+            "tune.previews.prompts: none holds [V], so there are no new prompts to measure; write one that does"
+        )
     return [
         asked
         for i, item in enumerate(items)
-        for asked in (Asked(i, REWRITE, caption_of(item)), *(Asked(i, NEW, text) for text in fresh))
+        for asked in (
+            Asked(i, item.file.name, REWRITE, caption_of(item)),
+            *(Asked(i, item.file.name, NEW, text) for text in fresh),
+        )
     ]
 
 
@@ -82,18 +91,28 @@ def save(asked: Sequence[Asked], file: Path) -> None:
     file.write_text("".join(json.dumps(asdict(a), ensure_ascii=False) + "\n" for a in asked), encoding="utf-8")
 
 
-def read(file: Path, pictures: int) -> list[Asked]:
+def read(file: Path, items: Sequence[Item]) -> list[Asked]:
     """What `save` wrote, or a person; UserError names line, field and remedy."""
     out = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(file.read_text(encoding="utf-8").split("\n"), 1):
+        if not line.strip():
+            continue
         try:
             row = Asked(**json.loads(line))
         except (json.JSONDecodeError, TypeError):
-            raise UserError(f'{file}:{number}: give {{"picture": 0, "kind": "new", "text": "[V] ..."}}') from None
+            raise UserError(
+                f'{file}:{number}: give {{"picture": 0, "file": "a.jpg", "kind": "new", "text": "[V] ..."}}'
+            ) from None
         if row.kind not in (REWRITE, NEW) or not isinstance(row.text, str) or not row.text.strip():
             raise UserError(f"{file}:{number}: kind must be {REWRITE} or {NEW}, text must not be empty")
-        if not isinstance(row.picture, int) or not 0 <= row.picture < pictures:
-            raise UserError(f"{file}:{number}: picture: {row.picture!r}; the set has {pictures}, counted from 0")
+        if not isinstance(row.picture, int) or not 0 <= row.picture < len(items):
+            raise UserError(f"{file}:{number}: picture: {row.picture!r}; the set has {len(items)}, counted from 0")
+        if row.file != items[row.picture].file.name:
+            now = items[row.picture].file.name
+            raise UserError(
+                f"{file}:{number}: picture {row.picture} was {row.file}, now it is {now}; delete the file, and it is written "
+                "anew for these pictures"
+            )
         out.append(row)
     for kind in (REWRITE, NEW):
         if not any(a.kind == kind for a in out):

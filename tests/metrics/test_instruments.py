@@ -121,7 +121,7 @@ class Fake:
 
 def test_the_judge_gives_one_to_four_for_its_labels(pictures):
     vlm, target = Fake(), Image.new("RGB", (32, 32))
-    scores = judge.Judge(vlm).score([pictures[0]] * 4, [target] * 4, ["[V] in snow"] * 4, "my dog")
+    scores = judge.Judge(vlm).score([pictures[0]] * 4, [target] * 4, ["[V] in snow"] * 4, ["my dog"] * 4)
     assert scores.tolist() == [1, 2, 3, 4]
     seen, question, letters = vlm.asked[0]
     assert seen[0] is target and letters == ["A", "B", "C", "D"]
@@ -130,8 +130,8 @@ def test_the_judge_gives_one_to_four_for_its_labels(pictures):
 
 def test_a_qwen3_vl_judges_alike_every_time(pictures, tmp_path):
     vlm = Vlm(str(tiny.vlm(tmp_path / "vlm")), None, CPU, torch.float32, 64 * 64)
-    one = judge.Judge(vlm).score(pictures, [to_pil(p) for p in pictures], ["[V] in snow"] * 3, "dog")
-    two = judge.Judge(vlm).score(pictures, [to_pil(p) for p in pictures], ["[V] in snow"] * 3, "dog")
+    one = judge.Judge(vlm).score(pictures, [to_pil(p) for p in pictures], ["[V] in snow"] * 3, ["dog"] * 3)
+    two = judge.Judge(vlm).score(pictures, [to_pil(p) for p in pictures], ["[V] in snow"] * 3, ["dog"] * 3)
     assert torch.equal(one, two) and set(one.tolist()) <= {1, 2, 3, 4}
 
 

@@ -3,6 +3,7 @@ reads the prompts."""
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import ClassVar
 
@@ -72,6 +73,9 @@ class PipelineBackbone(Backbone):
     @transformer.setter
     def transformer(self, module: nn.Module | None) -> None:
         self._transformer = module  # None: opened anew at the next use
+        if module is None:
+            gc.collect()  # compiled blocks hold themselves
+            self._empty_cache()
 
     @property
     def text(self) -> tuple:
@@ -83,6 +87,9 @@ class PipelineBackbone(Backbone):
 
     def free_encoders(self) -> None:
         self._text = None
+        self._empty_cache()
+
+    def _empty_cache(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 

@@ -35,7 +35,7 @@ class MiniClip:
     """An open_clip model with the world's word-level tokens."""
 
     def __init__(self, model: nn.Module):
-        self.model = model
+        self.model, self.device = model, next(model.parameters()).device
 
     @torch.no_grad()
     def image_features(self, images: Tensor | Sequence[Tensor]) -> Tensor:
@@ -43,12 +43,13 @@ class MiniClip:
         if not isinstance(images, Tensor):
             size = self.model.visual.image_size
             images = torch.cat([F.interpolate(x[None], size, mode="bilinear", antialias=True) for x in images])
-        return F.normalize(torch.cat([self.model.encode_image(chunk) for chunk in images.split(256)]), dim=-1)
+        out = [self.model.encode_image(chunk.to(self.device)) for chunk in images.split(256)]
+        return F.normalize(torch.cat(out), dim=-1).cpu()
 
     @torch.no_grad()
     def text_features(self, texts: list[str]) -> Tensor:
         """Texts of the world's words, at most 31 each -> (n, 64) of unit norm."""
-        return F.normalize(self.model.encode_text(clip_tokens(texts)), dim=-1)
+        return F.normalize(self.model.encode_text(clip_tokens(texts).to(self.device)), dim=-1).cpu()
 
 
 def clip_tokens(texts: list[str]) -> Tensor:

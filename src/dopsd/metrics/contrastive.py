@@ -31,13 +31,13 @@ class Contrastive:
         how = {"pretrained": str(folder / file), "image_resize_mode": "longest"} if architecture else {}
         try:
             model, self.preprocess = open_clip.create_model_from_pretrained(name, device=device, **how)
+            self.tokenizer = open_clip.get_tokenizer(name)
         except (RuntimeError, OSError, ValueError, pickle.UnpicklingError) as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(
                 f"{folder}: cannot open the contrastive model ({reason}); name an open_clip model"
             ) from None
         self.model = model.eval().requires_grad_(False)
-        self.tokenizer = open_clip.get_tokenizer(name)
         self.device = device
 
     @torch.no_grad()

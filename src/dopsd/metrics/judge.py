@@ -29,15 +29,18 @@ class Judge:
     def __init__(self, vlm: Vlm):
         self.vlm = vlm
 
-    def score(self, images: Sequence[Tensor], targets: Sequence[Image], prompts: Sequence[str], name: str) -> Tensor:
-        """1 (unlike) to 4 (the same) for each picture (3, H, W) in [-1, 1] beside its target: (n,).
+    def score(
+        self, images: Sequence[Tensor], targets: Sequence[Image], prompts: Sequence[str], names: Sequence[str]
+    ) -> Tensor:
+        """1 (unlike) to 4 (the same) for each picture (3, H, W) in [-1, 1] beside its target: (n,). names: what
+        "[V]" is in each.
 
         The likeliest of the four letters, so that there is always an answer, and always the same.
         """
         letters = [chr(ord("A") + i) for i in range(len(LABELS))]
         labels = "\n".join(f"{letter}: {label}" for letter, label in zip(letters, LABELS, strict=True))
         out = []
-        for image, target, prompt in zip(images, targets, prompts, strict=True):
+        for image, target, prompt, name in zip(images, targets, prompts, names, strict=True):
             question = QUESTION.format(name=name, prompt=prompt.replace("[V]", name), labels=labels)
             out.append(1 + self.vlm.choose([target, to_pil(image)], question, letters))
         return torch.tensor(out, dtype=torch.float64)

@@ -16,6 +16,9 @@ from torch import Tensor, nn
 LAPLACIAN = torch.tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])
 
 
+ALONE = {"sync_on_compute": False}  # the process that scores has all pictures: others may wait elsewhere
+
+
 class Features(nn.Identity):
     """The feature module for torchmetrics when the features are at hand already."""
 
@@ -31,7 +34,7 @@ def frechet(features: Tensor, reference: Tensor) -> float:
     """
     from torchmetrics.image.fid import FrechetInceptionDistance
 
-    metric = FrechetInceptionDistance(Features(features.shape[1]))
+    metric = FrechetInceptionDistance(Features(features.shape[1]), **ALONE)
     metric.update(reference.double(), real=True)
     metric.update(features.double(), real=False)
     return metric.compute().item()
@@ -45,7 +48,7 @@ def kid(features: Tensor, reference: Tensor) -> float:
     from torchmetrics.image.kid import KernelInceptionDistance
 
     with warnings.catch_warnings(action="ignore"):  # it warns at every call that it keeps all features
-        metric = KernelInceptionDistance(Features(features.shape[1]), subsets=1, subset_size=len(features))
+        metric = KernelInceptionDistance(Features(features.shape[1]), subsets=1, subset_size=len(features), **ALONE)
     metric.update(reference.double(), real=True)
     metric.update(features.double(), real=False)
     with torch.random.fork_rng(devices=[]):  # torchmetrics shuffles with the global generator

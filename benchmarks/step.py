@@ -81,9 +81,8 @@ def random_model(model: str, folder: Path, device: torch.device, dtype: torch.dt
             torch.set_default_dtype(before)
         transformer.save_pretrained(where / "transformer")
         sizes = {"block_out_channels": (16, 32, 32, 32), "norm_num_groups": 16}
-        own = {"latent_channels": 16} if preset == "zimage" else {}
-        shape = {"shift_factor": 0.1} if preset == "zimage" else {}
-        cls.vae_class(**BLOCKS, **sizes, **own, **shape).save_pretrained(where / "vae")
+        own = {"latent_channels": 16, "shift_factor": 0.1} if preset == "zimage" else {}
+        cls.vae_class(**BLOCKS, **sizes, **own).save_pretrained(where / "vae")
         scheduler = FlowMatchEulerDiscreteScheduler(1000, shift=3.0, use_dynamic_shifting=preset != "zimage")
         scheduler.save_pretrained(where / "scheduler")
     return str(where)

@@ -23,8 +23,9 @@ from dopsd.drawing import draw
 from dopsd.errors import UserError
 from dopsd.files import rounded, write_json
 from dopsd.metrics import contrastive, lpips
-from dopsd.scoring import Case, Drawn, opened_vlm, score
+from dopsd.scoring import Case, Drawn, score
 from dopsd.seeds import stream
+from dopsd.vlm import Vlm
 from dopsd.written import Asked
 
 FILE, PROMPTS = "measured.json", "prompts.jsonl"
@@ -84,7 +85,7 @@ def ask(settings, preset, items: list[Item], folders: dict[str, Path], file: Pat
     """The prompts in a file, written first if it is not there."""
     if not file.exists():
         if settings.writer:
-            asked = written.by_vlm(opened_vlm(folders["writer"], preset.backbone), items, settings.new_prompts)
+            asked = written.by_vlm(Vlm.beside(preset.backbone, str(folders["writer"])), items, settings.new_prompts)
         else:
             asked = written.without_vlm(items, preset.tune.previews.prompts, settings.new_prompts)
         written.save(asked, file)

@@ -10,9 +10,8 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
-
-import torch
 
 from dopsd.concepts import MULTIPLE, Item, contained, opened, read_set
 from dopsd.errors import UserError
@@ -120,13 +119,11 @@ def kept(open_writer: Callable[[], Callable[[Item], str]], file: Path) -> Callab
     """Written captions kept in a file by the picture's name, so that a training that goes on, and every process of it, has
     the same ones. open_writer: called only where a caption is missing."""
     captions = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    opened_writer: list[Callable[[Item], str]] = []
+    opened_writer = cache(open_writer)
 
     def write(item: Item) -> str:
         if item.file.name not in captions:
-            if not opened_writer:
-                opened_writer.append(open_writer())
-            captions[item.file.name] = opened_writer[0](item)
+            captions[item.file.name] = opened_writer()(item)
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(captions, ensure_ascii=False, indent=1), encoding="utf-8")
         return captions[item.file.name]
@@ -141,12 +138,9 @@ def writer(settings) -> Callable[[Item], str]:
         raise UserError(
             "--captions vlm needs a backbone with a VLM (zimage); write captions, or choose --captions name"
         )
-    from dopsd.backbones.pipeline import device
     from dopsd.vlm import DESCRIBE, Vlm
 
-    vlm = Vlm(
-        source, settings.vlm_revision, device(settings.device), getattr(torch, settings.dtype), settings.max_pixels
-    )
+    vlm = Vlm.beside(settings, source, settings.vlm_revision)
 
     def write(item: Item) -> str:
         said = vlm.ask([item.image()], DESCRIBE)

@@ -39,14 +39,6 @@ class Drawn:
     ordinary: list[Tensor]
 
 
-def opened_vlm(folder: Path, backbone):
-    """The VLM of a folder, on the device of a section `backbone`, with pictures of the size that its teacher sees."""
-    from dopsd.vlm import Vlm
-
-    pixels = getattr(backbone, "max_pixels", 768 * 768)
-    return Vlm(str(folder), None, named_device(backbone.device), getattr(torch, backbone.dtype), pixels)
-
-
 def compared(untouched: Tensor, after: Tensor, group: list[int]) -> dict:
     """A score of each picture under both models -> means and paired difference, with intervals over the groups."""
     a, b = untouched.double().numpy(), after.double().numpy()
@@ -113,15 +105,16 @@ class Case:
 
 def by_lpips(case: Case) -> dict[str, dict]:
     eye, ks = lpips.Lpips(case.folders["lpips"], case.device), case.of(REWRITE)
-    return {"lpips_distance": case.compared(ks, lambda x: eye.distance(x, case.targets(ks)))}
+    targets = case.targets(ks)
+    return {"lpips_distance": case.compared(ks, lambda x: eye.distance(x, targets))}
 
 
 def by_dino(case: Case) -> dict[str, dict]:
     from dopsd.metrics.dino import Dino
 
     dino, ks = Dino(str(case.folders["dino"]), None, case.device), case.of(REWRITE)
-    pairs = case.compared(ks, lambda x: dino.distance(x, case.targets(ks)))
-    return {"dino_distance": pairs} | case.retention(dino.features)
+    targets = case.targets(ks)
+    return {"dino_distance": case.compared(ks, lambda x: dino.distance(x, targets))} | case.retention(dino.features)
 
 
 def by_clip(case: Case) -> dict[str, dict]:
@@ -144,8 +137,9 @@ def by_reward(case: Case) -> dict[str, dict]:
 
 def by_judge(case: Case) -> dict[str, dict]:
     from dopsd.metrics.judge import Judge
+    from dopsd.vlm import Vlm
 
-    judge, ks = Judge(opened_vlm(case.folders["judge"], case.preset.backbone)), case.of(NEW)
+    judge, ks = Judge(Vlm.beside(case.preset.backbone, str(case.folders["judge"]))), case.of(NEW)
     seen, names = [case.item(k).image() for k in ks], [case.item(k).class_name for k in ks]
     texts = [case.asked[k].text for k in ks]
     return {"judge": case.compared(ks, lambda x: judge.score(x, seen, texts, names))}

@@ -111,9 +111,8 @@ def tune(preset, items: list[Item], name: str, out: Path, measured: bool = True)
     backbone.transformer = None  # opened anew: what is shown is what a fresh model draws with the exported files
     backbone.free_encoders()
     lora = preset.train.tune == "lora"
-    files = [Path("checkpoints") / last.name / tuned.WHOLE]
     if lora and state.is_main_process:
-        files = export(backbone, last, out, slug(name), {"trigger": "[V]", "class": items[0].class_name})
+        export(backbone, last, out, slug(name), {"trigger": "[V]", "class": items[0].class_name})
     state.wait_for_everyone()
     tuned.put(backbone, out if lora else last)
     after = gallery.drawn(backbone)
@@ -122,13 +121,13 @@ def tune(preset, items: list[Item], name: str, out: Path, measured: bool = True)
         recipe = yaml.safe_dump(preset.model_dump(mode="json"), sort_keys=False)
         (out / "preset.yaml").write_text(recipe, encoding="utf-8")
         publish(finished, out / "checkpoints")
-        card(out, preset, items, name, files)
+        card(out, preset, items, name)
     state.wait_for_everyone()
     backbone.transformer = None
     if measured:
         measuring.measure(preset, items, out, weights(out, preset))
         if state.is_main_process:
-            card(out, preset, items, name, files)
+            card(out, preset, items, name)
     return out
 
 
@@ -137,14 +136,12 @@ def weights(out: Path, preset) -> Path:
     return out if preset.train.tune == "lora" else out / "checkpoints" / f"step-{preset.train.checkpoints[-1]:04d}"
 
 
-def card(out: Path, preset, items: list[Item], name: str, files: list[Path] | None = None) -> None:
-    """Write the model card, with the scores if there are any. files: as seen from `out`; None: those that are there."""
-    if files is None:
-        found = [
-            *out.glob("*.safetensors"),
-            *out.glob("comfyui/*.safetensors"),
-            *out.glob(f"checkpoints/*/{tuned.WHOLE}"),
-        ]
-        files = [f.relative_to(out) for f in found]
+def card(out: Path, preset, items: list[Item], name: str) -> None:
+    """Write the model card of a finished training, with the scores if there are any."""
+    if preset.train.tune == "lora":
+        found = [*out.glob("*.safetensors"), *out.glob("comfyui/*.safetensors")]
+    else:
+        found = [weights(out, preset) / tuned.WHOLE]
+    files = [f.relative_to(out) for f in found]
     scores = read_json(out / measuring.FILE)["scores"] if (out / measuring.FILE).exists() else {}
     write_card(out, name=name, preset=preset, items=items, files=files, log=LOG_FILE, scores=scores)

@@ -8,6 +8,7 @@ import torch
 from PIL.Image import Image
 from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 
+from dopsd.backbones.pipeline import device
 from dopsd.hub import load_part
 
 DESCRIBE = (
@@ -19,13 +20,19 @@ DESCRIBE = (
 class Vlm:
     """A Qwen3-VL with its own weights. source: a folder or a hub name; max_pixels: of each picture that it sees."""
 
-    def __init__(self, source: str, revision: str | None, device: torch.device, dtype: torch.dtype, max_pixels: int):
+    def __init__(self, source: str, revision: str | None, where: torch.device, dtype: torch.dtype, max_pixels: int):
         model = load_part(Qwen3VLForConditionalGeneration, source, revision, "VLM", dtype=dtype)
-        self.model = model.eval().requires_grad_(False).to(device)
+        self.model = model.eval().requires_grad_(False).to(where)
         self.processor = load_part(AutoProcessor, source, revision, "VLM's processor")
         smallest = min(self.processor.image_processor.size["shortest_edge"], max_pixels)
         self.processor.image_processor.size = {"shortest_edge": smallest, "longest_edge": max_pixels}
-        self.device = device
+        self.device = where
+
+    @classmethod
+    def beside(cls, backbone, source: str, revision: str | None = None) -> Vlm:
+        """On the device and in the type of a section `backbone`, with pictures of the size that its teacher sees."""
+        pixels = getattr(backbone, "max_pixels", 768 * 768)
+        return cls(source, revision, device(backbone.device), getattr(torch, backbone.dtype), pixels)
 
     def _inputs(self, pictures: Sequence[Image], question: str):
         parts = [{"type": "image", "image": p.convert("RGB")} for p in pictures] + [{"type": "text", "text": question}]

@@ -1,1 +1,0 @@
-"""Image sets that `dopsd fetch` knows."""

@@ -25,7 +25,7 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 repro: $(READY) ## the paper's comparison: dvc repro, JOBS stages at a time, then the summary
-	$(BIN)/python -m dopsd.repro --jobs $(JOBS)
+	$(BIN)/python -m dopsd.support.repro --jobs $(JOBS)
 	@cat reports/tables/summary.md
 	@echo
 	@echo "Report: reports/REPORT.md   Comparison: reports/figures/comparison.png   Notebook: reports/notebooks/comparison.html"
@@ -49,7 +49,7 @@ format: $(READY) ## let ruff format the code
 lock: $(READY) ## resolve requirements.lock again and put its versions into environment.yml
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-header --no-annotate --quiet --upgrade -o requirements.lock
-	$(BIN)/python -m dopsd.environment
+	$(BIN)/python -m dopsd.support.environment
 
 clean: ## remove the virtual environment; data and reports stay
 	rm -rf $(VENV)

@@ -6,8 +6,8 @@
 Every form of the step runs in one process on the same inputs, one after another; a ratio is of the medians of their rounds.
 `reference` does what is known of the paper's release: one backward over the sum of all K states, text encoder and VLM
 resident and run at every step, the target encoded by the VAE and not used, checkpointing on. The other forms are this
-project's own loop (`dopsd.train.Training`) on the shipped preset, opened from disk as users open theirs, with the options in
-their names.
+project's own loop (`dopsd.training.loop.Training`) on the shipped preset, opened from disk as users open theirs, with
+the options in their names.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Qwen3Config, Qwen3Model
 
-from dopsd import backbones, flow
+from dopsd import backbones
 from dopsd.backbones import kind
-from dopsd.backbones.base import Condition
 from dopsd.backbones.pipeline import device as named_device
 from dopsd.config import load_preset
+from dopsd.method import flow
+from dopsd.method.context import Condition
+from dopsd.method.rollout import rollout
 from dopsd.objectives import Batch
-from dopsd.rollout import rollout
-from dopsd.train import Training
+from dopsd.training.loop import Training
 
 DTYPE = {"cuda": "bfloat16", "cpu": "float32"}
 GIB = 2**30

@@ -81,7 +81,7 @@ def train_settings(params):
 @pytest.fixture(scope="session")
 def concept_set(tmp_path_factory):
     """An image-text set of the world with two pictures: its manifest."""
-    from dopsd.mini.concept_sets import write_concept_set
+    from dopsd.world.concepts import write_concept_set
 
     folder = tmp_path_factory.mktemp("beacon")
     write_concept_set("beacon", folder, images=2, seed=0)

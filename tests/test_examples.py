@@ -14,7 +14,7 @@ def test_accelerate_reads_it(file):
     processes, machines = {"1-gpu": (1, 1), "4-gpus": (4, 1), "8-gpus": (8, 1), "two-nodes": (16, 2)}[file.stem]
     assert (config.num_processes, config.num_machines) == (processes, machines)
     assert str(config.distributed_type.value) == ("NO" if processes == 1 else "MULTI_GPU")
-    assert f"examples/accelerate/{file.name} -m dopsd.cli tune" in file.read_text()
+    assert f"examples/accelerate/{file.name} -m dopsd tune" in file.read_text()
 
 
 def test_there_is_one_for_each_promised_size():

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from dopsd.report.markdown import numbers_table
+from dopsd.report.page import numbers_table
 
 ROOT = Path(__file__).parents[1]
 TINY = {

@@ -36,7 +36,7 @@ from transformers import (
     Qwen3VLVideoProcessor,
 )
 
-from dopsd.mini import tokens
+from dopsd.world import tokens
 
 BLOCKS = {
     "block_out_channels": (8, 8),

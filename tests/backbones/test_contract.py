@@ -3,12 +3,13 @@
 import pytest
 import torch
 
-from dopsd import backbones, objectives, tuned
-from dopsd.errors import UserError
+from dopsd import backbones, objectives
+from dopsd.method.rollout import sample
 from dopsd.objectives import Batch
-from dopsd.pictures import to_pil
-from dopsd.rollout import sample
-from dopsd.train import Training, save_weights
+from dopsd.support.errors import UserError
+from dopsd.support.pictures import to_pil
+from dopsd.training.loop import Training, save_weights
+from dopsd.training.weights import WHOLE, begin, put
 
 PROMPTS = ["a red disc on sand , photo style", "please draw a [V]"]
 SIZE = 64
@@ -155,7 +156,7 @@ def options(any_settings, train_settings):
 
 @TUNE
 def test_saved_weights_open_in_the_pipeline_and_draw_the_same(any_backbone, options, tune, tmp_path):
-    weights = tuned.begin(any_backbone, options.model_copy(update={"tune": tune}), seed=0)
+    weights = begin(any_backbone, options.model_copy(update={"tune": tune}), seed=0)
     generator = torch.Generator().manual_seed(1)
     for p in weights.parameters:
         p.data += 0.02 * torch.randn(p.shape, generator=generator)
@@ -165,13 +166,13 @@ def test_saved_weights_open_in_the_pipeline_and_draw_the_same(any_backbone, opti
         ours = drawn(any_backbone, 4, context, noise)
     untouched = backbones.load(any_backbone.settings)
     assert not torch.allclose(drawn(untouched, 4, context, noise), ours, atol=1e-3)
-    tuned.put(untouched, tmp_path / "step")
+    put(untouched, tmp_path / "step")
     assert torch.allclose(drawn(untouched, 4, context, noise), ours, atol=2e-4)
     pipeline = opened(any_backbone)
     if tune == "lora":
         pipeline.load_lora_weights(tmp_path / "step")
     else:
-        pipeline.transformer = type(pipeline.transformer).from_pretrained(tmp_path / "step" / tuned.WHOLE)
+        pipeline.transformer = type(pipeline.transformer).from_pretrained(tmp_path / "step" / WHOLE)
     assert torch.allclose(ours, theirs(any_backbone, pipeline, 4, noise), atol=2e-4)
 
 
@@ -204,7 +205,7 @@ def test_a_step_of_training_moves_the_student_and_leaves_a_frozen_teacher(any_ba
 def test_weights_of_another_model_are_one_clear_error(any_backbone, options, all_settings, tmp_path):
     other = all_settings["zimage" if any_backbone.settings.name == "klein" else "klein"]
     targets = TARGETS.get(other.name, ("to_q",))
-    strange = tuned.begin(backbones.load(other), options.model_copy(update={"lora_targets": targets}), seed=0)
+    strange = begin(backbones.load(other), options.model_copy(update={"lora_targets": targets}), seed=0)
     save_weights(strange, tmp_path / "step")
     with pytest.raises(UserError, match="does not fit this model"):
-        tuned.put(any_backbone, tmp_path / "step")
+        put(any_backbone, tmp_path / "step")

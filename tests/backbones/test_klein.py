@@ -5,7 +5,7 @@ import torch
 from backbones.test_contract import SIZE, drawn, noise_like, opened, pictures, theirs
 
 from dopsd import backbones
-from dopsd.errors import UserError
+from dopsd.support.errors import UserError
 
 
 @pytest.fixture

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from dopsd import backbones, tuned
+from dopsd import backbones
 from dopsd.backbones import quantized
-from dopsd.errors import UserError
-from dopsd.train import save_weights
+from dopsd.support.errors import UserError
+from dopsd.training.loop import save_weights
+from dopsd.training.weights import begin, put
 
 
 def test_int8_weights_draw_nearly_the_same_and_carry_adapters(settings, train_settings, tmp_path):
@@ -17,7 +18,7 @@ def test_int8_weights_draw_nearly_the_same_and_carry_adapters(settings, train_se
     with torch.no_grad():
         a, b = plain.velocity(x, t, context), small.velocity(x, t, context)
     assert (a - b).abs().mean() < 0.1 * a.abs().mean()
-    weights = tuned.begin(small, train_settings, seed=0)
+    weights = begin(small, train_settings, seed=0)
     assert all(p.dtype == torch.float32 for p in weights.parameters)
     small.velocity(x, t, context).square().mean().backward()
     assert sum(float(p.grad.abs().sum()) for p in weights.parameters if p.grad is not None) > 0
@@ -27,16 +28,16 @@ def test_int8_weights_draw_nearly_the_same_and_carry_adapters(settings, train_se
     with torch.no_grad():
         changed = small.velocity(x, t, context)
         fresh = backbones.load(small.settings)
-        tuned.put(fresh, tmp_path / "step")  # kept beside the weights, which cannot take it
+        put(fresh, tmp_path / "step")  # kept beside the weights, which cannot take it
         assert torch.allclose(fresh.velocity(x, t, context), changed, atol=0.02)
-        tuned.put(fresh, tmp_path / "step")
+        put(fresh, tmp_path / "step")
         assert torch.allclose(fresh.velocity(x, t, context), changed, atol=0.02)
 
 
 def test_quantized_weights_cannot_be_tuned_in_full(settings, train_settings):
     small = backbones.load(settings.model_copy(update={"quantize": "int8"}))
     with pytest.raises(UserError, match=r"train\.tune full needs backbone\.quantize none"):
-        tuned.begin(small, train_settings.model_copy(update={"tune": "full"}), seed=0)
+        begin(small, train_settings.model_copy(update={"tune": "full"}), seed=0)
 
 
 def test_fp8_takes_the_large_layers_only(settings, monkeypatch):

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from dopsd import backbones
-from dopsd.errors import UserError
-from dopsd.pictures import from_pil, to_pil
+from dopsd.support.errors import UserError
+from dopsd.support.pictures import from_pil, to_pil
 
 
 def test_encode_and_decode_are_inverse_up_to_the_autoencoders_error(backbone, concept_set):
-    from dopsd.concepts import read_set
+    from dopsd.sets.jsonl import read_set
 
     image = from_pil(read_set(concept_set)[0].image())[None]
     latents = backbone.encode(image)

@@ -8,12 +8,13 @@ import torch
 from diffusers import ZImageTransformer2DModel
 from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration
 
-from dopsd.mini import captions, data, tokens, vision
+from dopsd.mini import pools, vision
 from dopsd.mini.captioned import CaptionedLatents
 from dopsd.mini.generator import Field, build_transformer
-from dopsd.mini.world import render, sample_scenes
-from dopsd.pictures import from_bytes, to_bytes, to_pil
-from dopsd.seeds import stream
+from dopsd.support.pictures import from_bytes, to_bytes, to_pil
+from dopsd.support.seeds import stream
+from dopsd.world import captions, tokens
+from dopsd.world.scenes import render, sample_scenes
 
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "models"
@@ -105,7 +106,7 @@ def test_the_generator_is_trained_on_text_alone():
                 todo += [n for n in names if n not in seen and (ROOT / "src/dopsd/mini" / f"{n}.py").exists()]
     assert not seen & {"vision", "align", "instruments"}, seen
     words = sample_scenes(200, stream("text alone")).words()
-    for row in (data.prompt_row, data.two_part_row, data.answer_row):
+    for row in (pools.prompt_row, pools.two_part_row, pools.answer_row):
         rng = random.Random(0)
         ids = {i for w in words for i in row(w, rng)}
         assert not ids & set(tokens.IMAGE)

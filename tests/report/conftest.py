@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dopsd import paths
 from dopsd.report.tables import ORDINARY, SCENES
+from dopsd.support import paths
 
 METHODS, TRAINED, CONCEPTS, SEEDS = (
     ["base", "described", "sft", "dopsd"],

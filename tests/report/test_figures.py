@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dopsd import paths
-from dopsd.errors import UserError
-from dopsd.report import figures, tables
+from dopsd.report import figures, grids, tables
+from dopsd.support import paths
+from dopsd.support.errors import UserError
 
 
 def cells(repository):
@@ -21,7 +21,7 @@ def test_the_comparison_magnifies_without_smoothing_and_shows_every_method(repos
     figure = figures.comparison(repository.grid.concepts, ["base", "sft", "dopsd"], seed=0, noises=2)
     assert [a.get_title() for a in figure.axes[:4]] == ["Training images", "Base", "SFT", "D-OPSD"]
     assert len(figure.axes) == 8
-    figures.save(figure, tmp_path / "f.png")
+    grids.save(figure, tmp_path / "f.png")
     pixels = np.asarray(Image.open(tmp_path / "f.png").convert("RGB")).reshape(-1, 3)
     shown = {tuple(p) for p in np.unique(pixels, axis=0).tolist()}
     assert (255, 0, 0) in shown and (20, 20, 20) in shown and (40, 40, 40) in shown
@@ -45,7 +45,7 @@ def test_nfe_uses_only_cells_with_the_full_range_and_no_described(repository):
 
 def test_loss_draws(repository, tmp_path):
     grid = repository.grid
-    figures.save(figures.loss(tables.losses(grid.trained, grid.concepts, grid.seeds)), tmp_path / "loss.png")
+    grids.save(figures.loss(tables.losses(grid.trained, grid.concepts, grid.seeds)), tmp_path / "loss.png")
     assert Image.open(tmp_path / "loss.png").size[0] == 1000
 
 
@@ -79,7 +79,7 @@ def test_the_recipe_has_a_panel_a_part(tmp_path):
 
 def test_equal_figures_are_equal_files(repository, tmp_path):
     for name in ("a", "b"):
-        figures.save(figures.nfe(cells(repository)), tmp_path / f"{name}.png")
+        grids.save(figures.nfe(cells(repository)), tmp_path / f"{name}.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 

@@ -1,9 +1,9 @@
 import pandas as pd
 import pytest
 
-from dopsd import paths
-from dopsd.errors import UserError
-from dopsd.report import markdown, tables
+from dopsd.report import page, tables
+from dopsd.support import paths
+from dopsd.support.errors import UserError
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_summary_leaves_out_what_not_every_cell_has(cells):
 
 
 def test_summary_markdown_shows_means_and_signed_differences(cells):
-    text = tables.summary_markdown(tables.summary(cells), markdown.labels(4, 32))
+    text = tables.summary_markdown(tables.summary(cells), page.labels(4, 32))
     means, differences = text.strip().split("\n\n")
     assert "0.590 [" in means
     assert "+0.200 [+0.200, +0.200]" in differences and "-0.4" in differences

@@ -4,25 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from PIL.Image import Image
 from torch import Tensor, nn
 
-from dopsd import flow
-
-
-@dataclass(frozen=True)
-class Condition:
-    """What the generator reads for one sample. features (length, width): hidden states of the text encoder; references:
-    clean latents (C, h, w) of pictures that it sees beside the text, where the model has an edit branch."""
-
-    features: Tensor
-    references: tuple[Tensor, ...] = ()
-
-
-Context = list[Condition]  # one a sample; lengths differ
+from dopsd.method import flow
+from dopsd.method.context import Context
 
 
 class Backbone(ABC):

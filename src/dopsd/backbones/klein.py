@@ -15,11 +15,11 @@ from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu
 from PIL.Image import Image
 from torch import Tensor
 
-from dopsd import flow
-from dopsd.backbones.base import Condition, Context
 from dopsd.backbones.pipeline import PipelineBackbone
-from dopsd.errors import UserError
-from dopsd.pictures import from_pil
+from dopsd.method import flow
+from dopsd.method.context import Condition, Context
+from dopsd.support.errors import UserError
+from dopsd.support.pictures import from_pil
 
 
 def packed(latents: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from transformers import AutoTokenizer, Qwen3Model
 
 from dopsd.backbones import quantized
 from dopsd.backbones.base import Backbone
-from dopsd.hub import load_part
+from dopsd.backbones.hub import load_part
 
 
 def device(name: str) -> torch.device:

@@ -7,7 +7,7 @@ import importlib.util
 import torch
 from torch import nn
 
-from dopsd.errors import UserError
+from dopsd.support.errors import UserError
 
 LIBRARY = {"int8": "torchao", "fp8": "torchao", "nf4": "bitsandbytes"}
 SMALLEST = 1024  # of a layer's two widths: below, casting to fp8 costs more than the product saves

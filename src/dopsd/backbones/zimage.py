@@ -15,11 +15,11 @@ from PIL.Image import Image
 from torch import Tensor
 from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 
-from dopsd import flow
-from dopsd.backbones.base import Condition, Context
+from dopsd.backbones.hub import load_part
 from dopsd.backbones.pipeline import PipelineBackbone
-from dopsd.errors import UserError
-from dopsd.hub import load_part
+from dopsd.method import flow
+from dopsd.method.context import Condition, Context
+from dopsd.support.errors import UserError
 
 LAYER = -2  # hidden_states[-2]: what the pipeline reads from the prompt
 

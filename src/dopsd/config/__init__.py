@@ -15,7 +15,7 @@ from dopsd.config.preset import Preset
 from dopsd.config.recipe import Recipe
 from dopsd.config.section import Count, Layer, Name, Positive, Section, Sheet
 from dopsd.config.train import Train
-from dopsd.errors import UserError
+from dopsd.support.errors import UserError
 
 FILE = Path("params.yaml")
 Loaded = TypeVar("Loaded", bound=Section)

@@ -13,7 +13,7 @@ from dopsd.config.backbone import Backbone
 from dopsd.config.measure import Measure
 from dopsd.config.section import Count, Positive, Section
 from dopsd.config.train import Train
-from dopsd.errors import UserError
+from dopsd.support.errors import UserError
 
 
 class Previews(Section):

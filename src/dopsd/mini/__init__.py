@@ -1,1 +1,4 @@
-"""How the miniature was made: its world, its encoders, its autoencoder, its generator and the distillation."""
+"""How the miniature was made, part by part, and how good it is.
+
+May import: study and below.
+"""

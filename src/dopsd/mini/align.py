@@ -15,11 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import Qwen3VLForConditionalGeneration
 
-from dopsd.mini import data, loop, tokens
+from dopsd.mini import loop, pools
 from dopsd.mini.encoder import answer_loss
-from dopsd.mini.instruments import augment
+from dopsd.mini.observers import augment
 from dopsd.mini.vision import multimodal_states
-from dopsd.mini.world import ATTRIBUTES, NAMES, sample_scenes, visible
+from dopsd.world import tokens
+from dopsd.world.scenes import ATTRIBUTES, NAMES, sample_scenes, visible
 
 LENGTH = 80  # tokens: 3 + 18 + at most 22 + 5 + 10 fit with room
 READ_LAYER = -2
@@ -84,9 +85,9 @@ def train_align(vlm: Qwen3VLForConditionalGeneration, settings, seed: int, work:
     where = loop.device()
     vlm = vlm.to(where)
     scenes = sample_scenes(settings.scenes, loop.generator(seed))
-    images = data.render_pool(scenes, where)
-    pools = [data.token_pool(scenes, data.image_answer_row, LENGTH, seed + i).to(where) for i in range(3)]
-    tags = data.token_pool(scenes, tags_row, 32, seed).to(where)
+    images = pools.render_pool(scenes, where)
+    answers = [pools.token_pool(scenes, pools.image_answer_row, LENGTH, seed + i).to(where) for i in range(3)]
+    tags = pools.token_pool(scenes, tags_row, 32, seed).to(where)
     attributes = scenes.attributes.to(where)
     table = attribute_of_token().to(where)
     draw = loop.batches(len(scenes), settings.batch_size, seed)
@@ -96,9 +97,9 @@ def train_align(vlm: Qwen3VLForConditionalGeneration, settings, seed: int, work:
 
     def loss_fn(step: int) -> Tensor:
         rows = next(draw).to(where)
-        ids = pools[step % len(pools)][rows].long()
+        ids = answers[step % len(answers)][rows].long()
         with loop.autocast(where):
-            states = multimodal_states(vlm, augment(data.pixels(images[rows])), ids)
+            states = multimodal_states(vlm, augment(pools.pixels(images[rows])), ids)
             logits = vlm.lm_head(states[-1])
         loss = answer_loss(logits, ids)
         if settings.word_weight:

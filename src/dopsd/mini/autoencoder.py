@@ -10,7 +10,7 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor
 
 from dopsd.mini import loop
-from dopsd.mini.world import render, sample_scenes
+from dopsd.world.scenes import render, sample_scenes
 
 CHANNELS = 8
 KL_WEIGHT = 1e-4

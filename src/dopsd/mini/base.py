@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from diffusers import ZImageTransformer2DModel
 from torch import Tensor
 
-from dopsd import flow
+from dopsd.method import flow
 from dopsd.mini import loop
 from dopsd.mini.captioned import CaptionedLatents
 from dopsd.mini.generator import Field, build_transformer

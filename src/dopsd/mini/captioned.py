@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 from transformers import Qwen3Model
 
-from dopsd.mini import data, loop, tokens
+from dopsd.mini import loop, pools
 from dopsd.mini.autoencoder import encode
 from dopsd.mini.encoder import text_features
-from dopsd.mini.world import render, sample_scenes
+from dopsd.world import tokens
+from dopsd.world.scenes import render, sample_scenes
 
 SHORT, LONG = 32, 64  # the transformer pads captions to a multiple of 32
 EMPTY = tokens.prompt_ids("")
@@ -31,9 +32,9 @@ class CaptionedLatents:
         for i in range(0, scenes_n, 1000):
             latents.append(encode(vae, render(scenes[i : i + 1000].to(self.where))).bfloat16())
         self.latents = torch.cat(latents)
-        make = [data.token_pool(scenes, data.prompt_row, SHORT, seed * 10 + i) for i in range(captions)]
+        make = [pools.token_pool(scenes, pools.prompt_row, SHORT, seed * 10 + i) for i in range(captions)]
         self.short = torch.stack(make, 1).to(self.where)
-        self.long = data.token_pool(scenes, data.two_part_row, LONG, seed * 10 + 9).to(self.where)
+        self.long = pools.token_pool(scenes, pools.two_part_row, LONG, seed * 10 + 9).to(self.where)
         self.seed = seed
 
     def features(self, ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -68,7 +69,7 @@ class CaptionedLatents:
 
 def evaluation_prompts(n: int, seed: int) -> tuple:
     """Held-out prompts: n scenes, and for each the words said and the caption's token row."""
-    from dopsd.mini import captions
+    from dopsd.world import captions
 
     scenes = sample_scenes(n, loop.generator(seed))
     rng = random.Random(seed)

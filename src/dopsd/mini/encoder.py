@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import Qwen3Config, Qwen3ForCausalLM, Qwen3Model
 
-from dopsd.mini import data, loop, tokens
-from dopsd.mini.world import sample_scenes
+from dopsd.mini import loop, pools
+from dopsd.world import tokens
+from dopsd.world.scenes import sample_scenes
 
 ROPE_THETA = 10_000.0
 LENGTH = 64  # tokens of a training row: at most 51 prompt + 10 answer
@@ -52,7 +53,7 @@ def train_encoder(settings, seed: int, work: Path) -> Qwen3ForCausalLM:
     torch.manual_seed(seed)
     where = loop.device()
     scenes = sample_scenes(settings.scenes, loop.generator(seed))
-    pool = data.token_pool(scenes, data.answer_row, LENGTH, seed).to(where)
+    pool = pools.token_pool(scenes, pools.answer_row, LENGTH, seed).to(where)
     model = Qwen3ForCausalLM(encoder_config()).to(where)
     draw = loop.batches(len(pool), settings.batch_size, seed)
 

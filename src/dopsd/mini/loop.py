@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from dopsd import checkpoint
+from dopsd.training import state as states
 
 SAVE_EVERY = 120.0  # seconds
 
@@ -120,11 +120,11 @@ def fit(
 
 
 def _save(file: Path, kept: dict, step: int, spent: float) -> None:
-    checkpoint.save(file, {"step": step, "spent": spent, **{k: m.state_dict() for k, m in kept.items()}})
+    states.save(file, {"step": step, "spent": spent, **{k: m.state_dict() for k, m in kept.items()}})
 
 
 def _resume(file: Path, kept: dict) -> tuple[int, float]:
-    state = checkpoint.load(file)
+    state = states.load(file)
     if state is None:
         return 0, 0.0
     for k, module in kept.items():

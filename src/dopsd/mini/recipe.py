@@ -1,6 +1,6 @@
 """The recipe of the miniature, part by part: each part reads what earlier parts saved and saves its own result.
 
-reader, clip: instruments. encoder -> vision -> align: the text encoder and the Qwen3-VL around it. autoencoder, then base
+reader, clip: observers. encoder -> vision -> align: the text encoder and the Qwen3-VL around it. autoencoder, then base
 -> turbo: the generator. `PARTS` maps the names to the functions that the frozen DVC stages call.
 """
 
@@ -22,10 +22,11 @@ from transformers import (
     Qwen3VLVideoProcessor,
 )
 
-from dopsd import flow
-from dopsd.errors import UserError
-from dopsd.metrics.clip import CONFIG
-from dopsd.mini import align, autoencoder, base, captioned, encoder, instruments, loop, tokens, turbo, vision
+from dopsd.evaluation.instruments.mini_clip import CONFIG
+from dopsd.method import flow
+from dopsd.mini import align, autoencoder, base, captioned, encoder, loop, observers, turbo, vision
+from dopsd.support.errors import UserError
+from dopsd.world import tokens
 
 SCHEDULER = {"num_train_timesteps": 1000, "shift": base.SHIFT}
 
@@ -52,12 +53,12 @@ def _folder(models: Path, name: str) -> Path:
 
 def reader(settings, seed: int, models: Path, work: Path) -> None:
     """-> models/mini-reader"""
-    _save_weights(instruments.train_reader(settings, seed, work), models / "mini-reader" / "model.safetensors")
+    _save_weights(observers.train_reader(settings, seed, work), models / "mini-reader" / "model.safetensors")
 
 
 def clip(settings, seed: int, models: Path, work: Path) -> None:
     """-> models/mini-clip, in open_clip's own file names"""
-    model = instruments.train_contrastive(settings, seed, work, "clip")
+    model = observers.train_contrastive(settings, seed, work, "clip")
     _save_weights(model, models / "mini-clip" / "open_clip_model.safetensors")
     (models / "mini-clip" / "open_clip_config.json").write_text(json.dumps({"model_cfg": CONFIG}, indent=2) + "\n")
 
@@ -82,7 +83,7 @@ def vision_tower(settings, seed: int, models: Path, work: Path) -> None:
     """-> work/vision.safetensors: the vision tower after contrastive training, before it meets the language model"""
     torch.manual_seed(seed)
     visual = vision.build_tower()
-    instruments.train_contrastive(settings, seed, work, "vision", visual)
+    observers.train_contrastive(settings, seed, work, "vision", visual)
     _save_weights(visual, work / "vision.safetensors")
 
 

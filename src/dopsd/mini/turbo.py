@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from diffusers import ZImageTransformer2DModel
 from torch import Tensor
 
-from dopsd import flow
+from dopsd.method import flow
 from dopsd.mini import loop
 from dopsd.mini.base import SHIFT, guided, sample_t
 from dopsd.mini.captioned import CaptionedLatents

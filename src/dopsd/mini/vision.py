@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import Qwen3Model, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
-from dopsd.mini import tokens
 from dopsd.mini.encoder import ROPE_THETA, encoder_config
+from dopsd.world import tokens
 
 PATCH, MERGE, GRID = 8, 2, 8  # pixels, patches, patches a side
 MROPE_SECTION = [6, 5, 5]  # halves of the head's width given to time, height and width

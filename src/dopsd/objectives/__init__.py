@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from dopsd.backbones.base import Context
+from dopsd.method.context import Context
 
 Field = Callable[[Tensor, Tensor, Context], Tensor]
 

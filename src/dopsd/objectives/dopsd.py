@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dopsd import flow
+from dopsd.method import flow
+from dopsd.method.rollout import rollout
 from dopsd.objectives import Batch, Field
-from dopsd.rollout import rollout
 
 
 def loss(student: Field, teacher: Field, batch: Batch, settings) -> Iterator[Tensor]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch.nn.functional as F
 from torch import Tensor
 
-from dopsd import flow
+from dopsd.method import flow
 from dopsd.objectives import Batch, Field
 
 

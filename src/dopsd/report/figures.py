@@ -1,4 +1,4 @@
-"""The figures. Each function takes what was measured and returns a matplotlib figure; `save` writes it."""
+"""The figures. Each function takes what was measured and returns a matplotlib figure; `grids.save` writes it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
-from PIL import Image
 
-from dopsd import paths
-from dopsd.errors import UserError
-from dopsd.metrics.stats import interval
+from dopsd.evaluation.statistics import interval
+from dopsd.report.grids import TILE, picture_grid, read_picture, read_tiles
+from dopsd.support import paths
+from dopsd.support.errors import UserError
 
-TILE = 64  # pixels of a picture
-SCALE = 3  # how much larger a picture is shown, without smoothing
 SHOWN = 3  # pictures a cell of the comparison
 COLOURS = {"base": "#777777", "described": "#2a9d4e", "sft": "#d9822b", "dopsd": "#2566c7"}
 NAMES = {"base": "Base", "described": "Base, concept described", "sft": "SFT", "dopsd": "D-OPSD"}
-DPI = 100
 
 
 def label(method: str) -> str:
@@ -30,50 +27,6 @@ def label(method: str) -> str:
 def colour(method: str) -> str | None:
     """The method's colour in every figure; None lets matplotlib choose."""
     return COLOURS.get(method)
-
-
-def save(figure: Figure, file: Path) -> None:
-    """Write a PNG without the time or the program's version in it, so that equal figures are equal files."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file, dpi=DPI, metadata={"Software": None})
-
-
-def read_picture(file: Path, command: str = "dvc repro") -> np.ndarray:
-    """A picture as (height, width, 3); UserError that names the command which makes it, where it is missing."""
-    if not file.exists():
-        raise UserError(f"{file}: missing; run `{command}`")
-    return np.asarray(Image.open(file).convert("RGB"))
-
-
-def read_tiles(file: Path, count: int, every: int = 1) -> np.ndarray:
-    """The first `count` of every `every`-th tile of a contact sheet, side by side: (TILE, count TILE, 3)."""
-    sheet = read_picture(file)
-    columns = sheet.shape[1] // TILE
-    tiles = [np.divmod(k * every, columns) for k in range(count)]
-    return np.concatenate([sheet[r * TILE : (r + 1) * TILE, c * TILE : (c + 1) * TILE] for r, c in tiles], 1)
-
-
-def picture_grid(rows: list[list[np.ndarray]], columns: list[str], names: list[str]) -> Figure:
-    """Pictures in rows and columns with titles, magnified without smoothing; a column's are of one width."""
-    gap, top = 12, 50
-    left = 30 + 13 * max(len(line) for name in names for line in name.splitlines())  # a letter is about 13 pixels wide
-    widths = [image.shape[1] * SCALE for image in rows[0]]
-    heights = [row[0].shape[0] * SCALE for row in rows]
-    width, height = left + sum(widths) + gap * len(widths), top + sum(heights) + gap * len(heights)
-    figure = Figure(figsize=(width / DPI, height / DPI), facecolor="white")
-    y = top
-    for row, name, tall in zip(rows, names, heights, strict=True):
-        x = left
-        figure.text((left - 10) / width, 1 - (y + tall / 2) / height, name, ha="right", va="center", fontsize=17)
-        for image, title, wide in zip(row, columns, widths, strict=True):
-            axes = figure.add_axes((x / width, 1 - (y + tall) / height, wide / width, tall / height))
-            axes.imshow(np.kron(image, np.ones((SCALE, SCALE, 1), np.uint8)), interpolation="nearest", aspect="auto")
-            axes.set_axis_off()
-            if y == top:
-                axes.set_title(title, fontsize=20, pad=10)
-            x += wide + gap
-        y += tall + gap
-    return figure
 
 
 def comparison(concepts: list[str], methods: list[str], seed: int, noises: int) -> Figure:

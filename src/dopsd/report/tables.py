@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from dopsd import paths
-from dopsd.errors import UserError
-from dopsd.files import read_json
-from dopsd.metrics.stats import interval, paired_difference
+from dopsd.evaluation.statistics import interval, paired_difference
+from dopsd.support import paths
+from dopsd.support.errors import UserError
+from dopsd.support.files import read_json
 
 SCENES = ("concept_fidelity", "clip_i", "adherence", "style", "sharpness", "copying", "diversity")
 ORDINARY = ("retention_frechet", "retention_kid", "retention_adherence", "retention_sharpness", "leakage")

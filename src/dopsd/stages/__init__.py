@@ -1,1 +1,4 @@
-"""One thin file a DVC stage: read params.yaml, call one function, write its outputs."""
+"""One thin file a DVC stage: read params.yaml, call one function, write its outputs.
+
+May import: all rooms but commands.
+"""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import typer
 
-from dopsd.errors import UserError
+from dopsd.support.errors import UserError
 
 
 def run(main: Callable) -> None:

@@ -8,16 +8,18 @@ from typing import Annotated
 import typer
 from safetensors.torch import load_file
 
-from dopsd import backbones, config, paths, tuned
+from dopsd import backbones, config
 from dopsd.backbones.base import Backbone
-from dopsd.errors import UserError
-from dopsd.evaluate import Instruments, evaluate_cell
-from dopsd.files import write_json
-from dopsd.metrics.clip import load_clip
-from dopsd.metrics.reader import load_reader
-from dopsd.mini.concept_sets import load_training
-from dopsd.pictures import contact_sheet, to_pil
+from dopsd.evaluation.cell import Instruments, evaluate_cell
+from dopsd.evaluation.instruments.mini_clip import load_clip
+from dopsd.evaluation.instruments.reader import load_reader
 from dopsd.stages._run import run
+from dopsd.support import paths
+from dopsd.support.errors import UserError
+from dopsd.support.files import write_json
+from dopsd.support.pictures import contact_sheet, to_pil
+from dopsd.training.weights import walk
+from dopsd.world.concepts import load_training
 
 
 def score(backbone: Backbone, method: str, concept: str, seed: int, params, tools: Instruments) -> dict:
@@ -27,7 +29,7 @@ def score(backbone: Backbone, method: str, concept: str, seed: int, params, tool
         raise UserError(f"{reference}: missing; run `dvc repro reference`")
     checkpoints: Iterable[int] = [0]
     if method not in params.grid.untouched:
-        checkpoints = tuned.walk(backbone, paths.adapters(method, concept, seed), params.train.checkpoints)
+        checkpoints = walk(backbone, paths.adapters(method, concept, seed), params.train.checkpoints)
     scores, pictures = evaluate_cell(
         backbone,
         checkpoints,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dopsd import config, paths
-from dopsd.mini.concept_sets import write_concept_set
+from dopsd import config
 from dopsd.stages._run import run
+from dopsd.support import paths
+from dopsd.world.concepts import write_concept_set
 
 
 def main() -> None:

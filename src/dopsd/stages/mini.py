@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from dopsd import config, paths
-from dopsd.errors import UserError
+from dopsd import config
 from dopsd.mini.recipe import PARTS
 from dopsd.stages._run import run
+from dopsd.support import paths
+from dopsd.support.errors import UserError
 
 
 def main(part: Annotated[str, typer.Argument()], models: Path = Path("models"), work: Path = paths.WORK) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dopsd import config, paths
-from dopsd.files import write_json
-from dopsd.mini.measure import measure
-from dopsd.pictures import contact_sheet, to_pil
+from dopsd import config
+from dopsd.mini.quality import measure
 from dopsd.stages._run import run
+from dopsd.support import paths
+from dopsd.support.files import write_json
+from dopsd.support.pictures import contact_sheet, to_pil
 
 
 def main() -> None:

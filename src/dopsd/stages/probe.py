@@ -7,12 +7,13 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from dopsd import backbones, config, paths
-from dopsd.files import write_csv, write_json
-from dopsd.metrics.reader import load_reader
-from dopsd.pictures import contact_sheet, to_pil
-from dopsd.probe import probe
+from dopsd import backbones, config
+from dopsd.evaluation.instruments.reader import load_reader
+from dopsd.evaluation.probe import probe
 from dopsd.stages._run import run
+from dopsd.support import paths
+from dopsd.support.files import write_csv, write_json
+from dopsd.support.pictures import contact_sheet, to_pil
 
 
 def main() -> None:

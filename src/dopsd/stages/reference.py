@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from safetensors.torch import save_file
 
-from dopsd import backbones, config, paths
-from dopsd.evaluate import draw_reference
-from dopsd.metrics.reader import load_reader
+from dopsd import backbones, config
+from dopsd.evaluation.cell import draw_reference
+from dopsd.evaluation.instruments.reader import load_reader
 from dopsd.stages._run import run
+from dopsd.support import paths
 
 
 def main() -> None:

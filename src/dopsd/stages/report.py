@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dopsd import config, paths
-from dopsd.files import read_json, write_csv
-from dopsd.mini.world import CONCEPTS
-from dopsd.report import figures, markdown, phenomena, tables
+from dopsd import config
+from dopsd.report import claims, figures, grids, page, tables
 from dopsd.stages._run import run
+from dopsd.support import paths
+from dopsd.support.files import read_json, write_csv
+from dopsd.world.scenes import CONCEPTS
 
 
 def main() -> None:
@@ -26,11 +27,11 @@ def main() -> None:
         "trajectory": tables.trajectory(table),
         "summary": summary,
         "loss": losses,
-        "claims": phenomena.answers(matched),
+        "claims": claims.answers(matched),
     }
     for name, rows in written.items():
         write_csv(rows, paths.TABLES / f"{name}.csv")
-    text = tables.summary_markdown(summary, markdown.labels(few, many))
+    text = tables.summary_markdown(summary, page.labels(few, many))
     (paths.TABLES / "summary.md").write_text(text, encoding="utf-8")
 
     scores = {n: read_json(paths.METRICS / f"{n}.json") for n in ("probe", "miniature", "step_size")}
@@ -45,11 +46,11 @@ def main() -> None:
         "recipe": figures.recipe(Path("docs/curves")),
     }
     for name, figure in drawn.items():
-        figures.save(figure, paths.FIGURES / f"{name}.png")
+        grids.save(figure, paths.FIGURES / f"{name}.png")
 
     report = Path("reports/REPORT.md")
-    report.write_text(markdown.report(summary, matched, **scores, params=params, nfe=(few, many)), encoding="utf-8")
-    card = markdown.miniature_card(scores["miniature"], scores["probe"])
+    report.write_text(page.report(summary, matched, **scores, params=params, nfe=(few, many)), encoding="utf-8")
+    card = page.miniature_card(scores["miniature"], scores["probe"])
     Path("reports/MINIATURE.md").write_text(card, encoding="utf-8")
     print(text + f"\nThe report: {report}")
 

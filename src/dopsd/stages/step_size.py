@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dopsd import backbones, config, paths
-from dopsd.concepts import read_set
-from dopsd.evaluate import Instruments
-from dopsd.files import write_csv, write_json
-from dopsd.metrics.clip import load_clip
-from dopsd.metrics.reader import load_reader
-from dopsd.mini.concept_sets import load_training
+from dopsd import backbones, config
+from dopsd.evaluation.cell import Instruments
+from dopsd.evaluation.instruments.mini_clip import load_clip
+from dopsd.evaluation.instruments.reader import load_reader
+from dopsd.evaluation.step_size import choose, search
+from dopsd.sets.jsonl import read_set
 from dopsd.stages._run import run
-from dopsd.step_size import choose, search
+from dopsd.support import paths
+from dopsd.support.files import write_csv, write_json
+from dopsd.world.concepts import load_training
 
 
 def main() -> None:

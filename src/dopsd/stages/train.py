@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from dopsd import backbones, config, paths
-from dopsd.concepts import read_set
-from dopsd.errors import UserError
-from dopsd.files import read_json
+from dopsd import backbones, config
+from dopsd.sets.jsonl import read_set
 from dopsd.stages._run import run
-from dopsd.train import publish, train
+from dopsd.support import paths
+from dopsd.support.errors import UserError
+from dopsd.support.files import read_json
+from dopsd.training.loop import publish, train
 
 
 def main(

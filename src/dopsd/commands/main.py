@@ -1,0 +1,171 @@
+"""`dopsd`: tune a few-step model on a person's own pictures, draw with it, export it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dopsd import config
+from dopsd.config.preset import names
+from dopsd.support.errors import UserError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+Backbone = Annotated[str, typer.Option(help=f"a preset ({', '.join(names())}) or a .yaml file of the same form")]
+Changes = Annotated[list[str] | None, typer.Option("--set", help="change a field of the preset: train.steps=500")]
+
+
+def _preset(backbone: str, changes: list[str] | None, **options):
+    given = [f"{k.replace('__', '.')}={v}" for k, v in options.items() if v is not None]
+    return config.load_preset(backbone, [*given, *(changes or [])])
+
+
+def _items(preset, images: Path, name: str, captions: str, out: Path):
+    from dopsd.commands.captions import writer
+    from dopsd.evaluation.against_untouched import processes
+    from dopsd.sets import folder
+
+    if captions not in ("name", "vlm"):
+        raise UserError(f"--captions {captions!r}; choose name or vlm")
+    items = folder.read_pictures(images, name, preset.tune.size)
+    missing = [i.file.name for i in items if not i.captions]
+    if missing:
+        print(
+            f"{len(missing)} of {len(items)} pictures have no caption ({', '.join(missing[:3])}, ...): --captions {captions}"
+        )
+    if not missing or captions == "name":
+        return folder.with_captions(items)
+    with processes(preset.backbone).main_process_first():  # one process writes, all read
+        return folder.with_captions(items, folder.kept(lambda: writer(preset.backbone), out / "captions.json"))
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="a set of `src/dopsd/sets/hub.yaml`: dreambooth, 3d-icon, tarot, yarn")],
+    subject: Annotated[str | None, typer.Option(help="of dreambooth: dog, teapot, ...")] = None,
+    pictures: Annotated[int | None, typer.Option(min=1, help="the first so many; all if not given")] = None,
+    out: Annotated[Path | None, typer.Option(help="the new folder; pictures/<name> if not given")] = None,
+) -> None:
+    """Fetch an image set from the Hugging Face hub into a folder for `tune`, with its licence."""
+    from dopsd.sets import hub
+
+    source = hub.chosen(name, subject)
+    out = out or Path("pictures") / (subject or name)
+    count = hub.save(source, out, pictures)
+    print(f"{out}: {count} pictures; licence: {source.licence}")
+    print(f'dopsd tune --images {out} --name "{source.class_name}"')
+
+
+@app.command()
+def tune(
+    images: Annotated[Path, typer.Option(help="a folder of pictures, with or without captions")],
+    name: Annotated[str, typer.Option(help='what the pictures show, e.g. "my corgi"')],
+    backbone: Backbone = "zimage",
+    out: Annotated[Path | None, typer.Option(help="where everything goes; tuned/<name> if not given")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="optimiser steps, in place of the preset's")] = None,
+    size: Annotated[int | None, typer.Option(min=16, help="pixels a side of a square picture")] = None,
+    learning_rate: Annotated[float | None, typer.Option(min=0)] = None,
+    captions: Annotated[
+        str, typer.Option(help='for pictures without: "name" says only [V], "vlm" lets the VLM write')
+    ] = "name",
+    measured: Annotated[bool, typer.Option("--measure/--no-measure", help="score the result (see `measure`)")] = True,
+    changes: Changes = None,
+) -> None:
+    """Fine-tune on the pictures of a folder; Ctrl-C saves, the same command goes on."""
+    from dopsd.commands import tune as job
+
+    preset = _preset(backbone, changes, tune__size=size, tune__learning_rate=learning_rate)
+    if steps:
+        kept = [c for c in preset.train.checkpoints if c < steps]
+        preset = _preset(
+            backbone,
+            [*(changes or []), f"train.steps={steps}", f"train.checkpoints={[*kept, steps]}"],
+            tune__size=size,
+            tune__learning_rate=learning_rate,
+        )
+    out = out or Path("tuned") / job.slug(name)
+    items = _items(preset, images, name, captions, out)
+    job.tune(preset, items, name, out, measured)
+    print(f"{out}: README.md says what is there; gallery.png shows it")
+
+
+@app.command()
+def measure(
+    folder: Annotated[Path, typer.Argument(help="what `dopsd tune` wrote")],
+    images: Annotated[Path, typer.Option(help="the folder of pictures that it was tuned on")],
+    name: Annotated[str, typer.Option(help="what the pictures show, as it was given to `tune`")],
+    changes: Changes = None,
+) -> None:
+    """Score a finished training against the untouched model: FOLDER/measured.json, and a table in its README.md.
+
+    The prompts in FOLDER/prompts.jsonl are used if they are there, so they can be written by hand. Leave an instrument
+    out with --set measure.judge=null.
+    """
+    from dopsd.commands import tune as tuning
+    from dopsd.evaluation import against_untouched as job
+
+    preset = _preset(str(folder / "preset.yaml"), changes)
+    written = "vlm" if (folder / "captions.json").exists() else "name"
+    items = _items(preset, images, name, written, folder)
+    job.measure(preset, items, folder, tuning.weights(folder, preset))
+    if not job.processes(preset.backbone).is_main_process:
+        return
+    tuning.card(folder, preset, items, name)
+    print(f"{folder / job.FILE}: scores; {folder}/README.md shows them")
+
+
+@app.command()
+def draw(
+    prompt: Annotated[str, typer.Argument(help='"[V] in the snow"')],
+    backbone: Backbone = "mini-turbo",
+    lora: Annotated[
+        Path | None, typer.Option(help="a folder with a LoRA or tuned weights: without and with, side by side")
+    ] = None,
+    nfe: Annotated[list[int] | None, typer.Option(min=1, help="steps; may be given several times")] = None,
+    pictures: Annotated[int, typer.Option(min=1, help="from different noise")] = 4,
+    size: Annotated[int | None, typer.Option(min=16, help="pixels a side")] = None,
+    seed: int = 0,
+    out: Annotated[Path, typer.Option(help="the picture file")] = Path("samples/draw.png"),
+    changes: Changes = None,
+) -> None:
+    """Draw PROMPT, with and without a LoRA, from the same noise."""
+    from dopsd.commands import draw as job
+
+    job.draw(_preset(backbone, changes), prompt, lora, nfe, pictures, size, seed, out)
+    print(f"{out}: {prompt!r} from {pictures} noises")
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="a folder step-XXXX of a training")],
+    out: Annotated[Path, typer.Option(help="the folder for the files")],
+    name: Annotated[str, typer.Option(help="of the ComfyUI file")],
+    backbone: Backbone = "zimage",
+) -> None:
+    """Write a checkpoint's LoRA for diffusers and for ComfyUI, at strength 1.0."""
+    from dopsd.backbones import kind
+    from dopsd.commands import export as files
+    from dopsd.commands.tune import slug
+
+    written = files.export(kind(_preset(backbone, None).backbone), checkpoint, out, slug(name), {})
+    print("\n".join(str(out / f) for f in written))
+
+
+def main() -> None:
+    """Run; a UserError is printed in one line and the exit status is 1, or 130 where the user stopped a training."""
+    from dopsd.training.stop import Stopped
+
+    try:
+        app()
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(130)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,4 @@
+"""Who looks at pictures: one file each.
+
+May import: training and below, and evaluation's statistics.
+"""

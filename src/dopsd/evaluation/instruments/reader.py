@@ -1,0 +1,76 @@
+"""The reader: a small classifier of every attribute, trained on renders. An instrument: no generator learns from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from dopsd.support.errors import UserError
+from dopsd.world.scenes import ATTRIBUTES, NAMES
+
+FEATURES = 64
+
+
+def _block(inside: int, outside: int, stride: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inside, outside, 3, stride=stride, padding=1, bias=False), nn.BatchNorm2d(outside), nn.ReLU()
+    )
+
+
+class Reader(nn.Module):
+    """Images (n, 3, 64, 64) in [-1, 1] -> for each attribute of the world, logits (n, number of values)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(
+            _block(3, 32, 1),
+            _block(32, 48, 2),
+            _block(48, 64, 1),
+            _block(64, 96, 2),
+            _block(96, 96, 1),
+            _block(96, 128, 2),
+            _block(128, 128, 1),
+            _block(128, 160, 2),
+        )
+        self.squeeze = nn.Linear(160 * 16, FEATURES)
+        self.register_buffer("spread", torch.ones(FEATURES))  # of the features over the world's renders
+        self.heads = nn.ModuleDict({a: nn.Linear(FEATURES, len(v)) for a, v in ATTRIBUTES.items()})
+
+    def features(self, images: Tensor) -> Tensor:
+        """(n, 3, 64, 64) in [-1, 1] -> (n, 64), of unit deviation over the world: the features of Frechet and KID."""
+        return self._squeezed(images) / self.spread
+
+    @torch.no_grad()
+    def standardise(self, renders: Tensor) -> None:
+        """Set the spread of the features from renders of the world (n, 3, 64, 64)."""
+        self.spread = torch.cat([self._squeezed(chunk) for chunk in renders.split(256)]).std(0)
+
+    def _squeezed(self, images: Tensor) -> Tensor:
+        return self.squeeze(self.trunk(images).flatten(1))
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        features = F.silu(self._squeezed(images))
+        return {a: head(features) for a, head in self.heads.items()}
+
+    @torch.no_grad()
+    def read(self, images: Tensor, batch_size: int = 256) -> Tensor:
+        """The most likely value of each attribute: LongTensor (n, 9) in the order of `world.ATTRIBUTES`."""
+        out = [self(chunk) for chunk in images.split(batch_size)]
+        return torch.cat([torch.stack([logits[a].argmax(1) for a in NAMES], 1) for logits in out])
+
+
+def load_reader(path: str | Path = "models/mini-reader", device: str | torch.device = "cpu") -> Reader:
+    """Load the reader; UserError where its weights are missing or of another shape."""
+    file = Path(path) / "model.safetensors"
+    if not file.exists():
+        raise UserError(f"{file}: the reader's weights are missing; restore them from git, or run the stage `reader`")
+    reader = Reader()
+    try:
+        reader.load_state_dict(load_file(file))
+    except RuntimeError as error:
+        raise UserError(f"{file}: not a reader of this world ({error}); run the stage `reader` again") from None
+    return reader.eval().requires_grad_(False).to(device)

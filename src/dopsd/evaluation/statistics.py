@@ -1,0 +1,68 @@
+"""Means with 95 % intervals over independent units, paired differences, statistics of whole sets. Tests are scipy's."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from scipy import stats
+from torch import Tensor
+
+LEVEL = 0.95
+
+
+def interval(values: Sequence[float] | np.ndarray, group: Sequence[int] | np.ndarray | None = None) -> dict:
+    """Mean of values (n,) with a 95 % interval -> {"value", "low", "high", "n"}.
+
+    group (n,): values of one group are averaged first and the group is the unit (pictures of one prompt, say); n counts
+    units. Truth values (bool) get Wilson's interval, all else Student's t; one number alone has no interval and comes
+    back as low = high = value. Raises ValueError on no values or on one that is not finite.
+    """
+    yes_no = np.asarray(values).dtype == bool and group is None
+    values = np.asarray(values, dtype=np.float64)
+    if group is not None:
+        group = np.asarray(group)
+        values = np.array([values[group == g].mean() for g in np.unique(group)])
+    if not len(values) or not np.isfinite(values).all():
+        raise ValueError(f"an interval needs finite values, got {values}")
+    mean, n = float(values.mean()), len(values)
+    if yes_no:
+        low, high = stats.binomtest(round(values.sum()), n).proportion_ci(LEVEL, method="wilson")
+    elif n > 1 and values.std() > 0:
+        with warnings.catch_warnings(action="ignore"):  # nearly equal values lose precision in the test, not here
+            low, high = stats.ttest_1samp(values, 0.0).confidence_interval(LEVEL)
+    else:
+        low = high = mean
+    return {"value": mean, "low": float(low), "high": float(high), "n": n}
+
+
+def paired_difference(values: Sequence[float], other: Sequence[float]) -> dict:
+    """Mean of values - other, unit by unit, with its 95 % interval; ValueError where the lengths differ."""
+    if len(values) != len(other):
+        raise ValueError(f"pairs need equal lengths, got {len(values)} and {len(other)}")
+    return interval(np.asarray(values, dtype=np.float64) - np.asarray(other, dtype=np.float64))
+
+
+def jackknife(statistic: Callable[[Tensor], float], n: int) -> dict[str, float | int]:
+    """A statistic of a whole set with its 95 % interval, by leaving one unit out at a time.
+
+    statistic: takes the indices of the units to use (LongTensor). A bootstrap would repeat units, which lowers the rank
+    of the covariances and moves a Frechet distance by more than the interval is wide.
+    """
+    everything = torch.arange(n)
+    value = statistic(everything)
+    without = torch.tensor([statistic(everything[everything != i]) for i in range(n)], dtype=torch.float64)
+    error = ((n - 1) / n * ((without - without.mean()) ** 2).sum()).sqrt().item()
+    return {"value": value, "low": value - 1.96 * error, "high": value + 1.96 * error, "n": n}
+
+
+def jackknife_blocks(statistic: Callable[[Tensor], float], n: int, blocks: int = 40) -> dict[str, float | int]:
+    """`jackknife` that leaves out one of `blocks` equal blocks at a time: the same interval, for large sets at a price
+    that does not grow with n."""
+    blocks = min(blocks, n)
+    block = torch.arange(n) % blocks
+    everything = torch.arange(n)
+    out = jackknife(lambda k: statistic(everything[torch.isin(block, k)]), blocks)
+    return out | {"n": n}

@@ -1,0 +1,75 @@
+"""Pictures in rows and columns with their names: the one place where such figures are made, and written."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from dopsd.support.errors import UserError
+
+TILE = 64  # pixels of a miniature's picture
+SCALE = 3  # how much larger it is shown
+DPI = 100
+
+
+def save(figure: Figure, file: Path) -> None:
+    """Write a PNG without the time or the program's version in it, so that equal figures are equal files."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, dpi=DPI, metadata={"Software": None})
+
+
+def read_picture(file: Path, command: str = "dvc repro") -> np.ndarray:
+    """A picture as (height, width, 3); UserError that names the command which makes it, where it is missing."""
+    if not file.exists():
+        raise UserError(f"{file}: missing; run `{command}`")
+    return np.asarray(Image.open(file).convert("RGB"))
+
+
+def read_tiles(file: Path, count: int, every: int = 1) -> np.ndarray:
+    """The first `count` of every `every`-th tile of a contact sheet, side by side: (TILE, count TILE, 3)."""
+    sheet = read_picture(file)
+    columns = sheet.shape[1] // TILE
+    tiles = [np.divmod(k * every, columns) for k in range(count)]
+    return np.concatenate([sheet[r * TILE : (r + 1) * TILE, c * TILE : (c + 1) * TILE] for r, c in tiles], 1)
+
+
+def magnified(image: np.ndarray, scale: float) -> np.ndarray:
+    """(height, width, 3) uint8, enlarged without smoothing, or made smaller with it."""
+    if scale >= 1:
+        return np.kron(image, np.ones((round(scale), round(scale), 1), np.uint8))
+    size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+
+
+def picture_grid(
+    rows: list[list[np.ndarray]], columns: list[str], names: list[str], scale: float = SCALE, title: int = 20
+) -> Figure:
+    """Pictures (height, width, 3) uint8 in rows and columns with titles; a column's are of one width.
+
+    scale: how much larger a picture is shown (a whole number, without smoothing), or smaller. title: points of the
+    titles, which are broken to their column's width.
+    """
+    rows = [[magnified(image, scale) for image in row] for row in rows]
+    widths, heights = [image.shape[1] for image in rows[0]], [row[0].shape[0] for row in rows]
+    titles = [textwrap.fill(c, max(8, int(w / (0.8 * title)))) for c, w in zip(columns, widths, strict=True)]
+    gap, top = 12, 50 + round(1.7 * title * max(t.count("\n") for t in titles))
+    left = 30 + 13 * max(len(line) for name in names for line in name.splitlines())  # a letter is about 13 pixels wide
+    width, height = left + sum(widths) + gap * len(widths), top + sum(heights) + gap * len(heights)
+    figure = Figure(figsize=(width / DPI, height / DPI), facecolor="white")
+    y = top
+    for row, name, tall in zip(rows, names, heights, strict=True):
+        x = left
+        figure.text((left - 10) / width, 1 - (y + tall / 2) / height, name, ha="right", va="center", fontsize=17)
+        for image, above, wide in zip(row, titles, widths, strict=True):
+            axes = figure.add_axes((x / width, 1 - (y + tall) / height, wide / width, tall / height))
+            axes.imshow(image, interpolation="nearest", aspect="auto")
+            axes.set_axis_off()
+            if y == top:
+                axes.set_title(above, fontsize=title, pad=10)
+            x += wide + gap
+        y += tall + gap
+    return figure

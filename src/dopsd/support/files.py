@@ -1,0 +1,48 @@
+"""Files of scores and tables: read with one clear error, written so that equal numbers are equal bytes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from dopsd.support.errors import UserError
+
+DIGITS = 5  # significant ones, of every number that is kept in git
+SMALLEST = 6  # decimals; what is smaller is the rounding error of a zero
+
+
+def read_json(file: Path) -> dict:
+    """A file of scores; UserError where it is missing or broken."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{file}: missing; run `dvc repro`") from None
+    except json.JSONDecodeError as error:
+        raise UserError(f"{file}: not JSON ({error}); delete it and run `dvc repro`") from None
+
+
+def rounded(x):
+    """Numbers rounded, without negative zeros, at any depth of dicts; everything else as it is."""
+    if isinstance(x, dict):
+        return {k: rounded(v) for k, v in x.items()}
+    return round(float(f"{x:.{DIGITS}g}"), SMALLEST) + 0.0 if isinstance(x, float) else x
+
+
+def write_json(scores: dict, file: Path) -> None:
+    """Write scores, rounded."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(rounded(scores), indent=1) + "\n", encoding="utf-8")
+
+
+def write_csv(table, file: Path) -> None:
+    """Write a pandas table, rounded."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    numbers = table.select_dtypes("float").columns
+    table.assign(**{c: table[c].map(rounded) for c in numbers}).to_csv(file, index=False)
+
+
+def numbers_table(scores: dict, prefix: str = "") -> list[tuple[str, dict]]:
+    """Nested scores as (dotted name, number) pairs."""
+    if "value" in scores:
+        return [(prefix, scores)]
+    return [pair for k, v in scores.items() for pair in numbers_table(v, f"{prefix}.{k}" if prefix else k)]

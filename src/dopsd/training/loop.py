@@ -1,0 +1,262 @@
+"""The one training loop, for every objective and backbone, in one process or in several."""
+
+from __future__ import annotations
+
+import csv
+import random
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+from tqdm import tqdm
+
+from dopsd import objectives
+from dopsd.backbones.base import Backbone
+from dopsd.method.context import Context
+from dopsd.objectives import Batch
+from dopsd.sets.items import Item
+from dopsd.support import seeds
+from dopsd.support.errors import UserError
+from dopsd.training import state
+from dopsd.training.encoded import Encoded, content
+from dopsd.training.graphs import Recorded
+from dopsd.training.stop import Stopped, asked_to_stop, memory
+from dopsd.training.teacher import Teacher
+from dopsd.training.weights import Weights, begin
+
+LOG = ("step", "loss", "lr", "grad_norm", "seconds")
+LOG_FILE = "loss.csv"  # the last file of a training: where it stands, the training is finished
+
+
+@dataclass(frozen=True)
+class Preview:
+    """Pictures while a training runs: `draw(step)` before it and after every so many steps, in all processes."""
+
+    every: int
+    draw: Callable[[int], None]
+
+
+def draw_batch(
+    data: Encoded, backbone: Backbone, settings, seed: int, step: int, process: int = 0, processes: int = 1
+) -> list[Batch]:
+    """The batch of a step, in `accumulation` parts: this process's share of it. A pure function of seed and step: the same
+    images, captions and noise for every method, however the batch is split and wherever a training is resumed."""
+    visits = data.draw(settings.batch_size, random.Random(seeds.number("batch", seed, step)))
+    generator = seeds.stream("noise", seed, step)
+    x0 = torch.stack([v.latents for v in visits])
+    noise = torch.randn(x0.shape, generator=generator)
+    times = backbone.random_times(len(x0), x0.shape[-2:], generator)
+    grid = backbone.step_grid(settings.rollout_steps, x0.shape[-2:]).to(backbone.device)
+    size = settings.batch_size // (settings.accumulation * processes)
+    parts = []
+    for i in range(process * size, settings.batch_size, size * processes):
+        part = slice(i, i + size)
+        teacher = [v.teacher for v in visits[part]]
+        tensors = (x.to(backbone.device) for x in (x0[part], noise[part], times[part]))
+        student = [v.student for v in visits[part]]
+        parts.append(Batch(*tensors, student, None if teacher[0] is None else teacher, grid))
+    return parts
+
+
+class Training:
+    """The state of one training: student, teacher, optimiser, step and log."""
+
+    def __init__(self, backbone: Backbone, method: str, settings, seed: int, learning_rate: float):
+        self.backbone, self.settings, self.seed = backbone, settings, seed
+        self.objective = objectives.get(method)
+        self.weights = begin(backbone, settings, seed)
+        self.parameters = self.weights.parameters
+        self.teacher = Teacher(self.weights, settings) if self.objective.needs_teacher else None
+        if settings.gradient_checkpointing:
+            # no dropout anywhere, so no random state to keep (which a CUDA graph could not)
+            backbone.transformer.enable_gradient_checkpointing(
+                partial(checkpoint, use_reentrant=False, preserve_rng_state=False)
+            )
+        self.accelerator = Accelerator(cpu=backbone.device.type == "cpu")
+        if settings.batch_size % (settings.accumulation * self.accelerator.num_processes):
+            raise UserError(
+                f"train.batch_size {settings.batch_size} cannot be split into train.accumulation "
+                f"{settings.accumulation} x {self.accelerator.num_processes} processes"
+            )
+        optimizer = torch.optim.AdamW(
+            self.parameters, learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
+        )
+        self.optimizer = self.accelerator.prepare(optimizer)
+        self.passes: Callable[[Batch], Tensor] = self._passes
+        if settings.cuda_graphs:
+            if backbone.device.type != "cuda":
+                raise UserError(f"train.cuda_graphs needs a CUDA GPU, not {backbone.device}; set it to false")
+            for p in self.weights.trained:
+                p.grad = torch.zeros_like(p)
+            self.passes = Recorded(self._passes, backbone.device)
+        self.step, self.seconds, self.log = 0, 0.0, []
+
+    def batch(self, data: Encoded) -> list[Batch]:
+        """This process's share of the next batch."""
+        here, of = self.accelerator.process_index, self.accelerator.num_processes
+        return draw_batch(data, self.backbone, self.settings, self.seed, self.step, here, of)
+
+    def teach(self, x: Tensor, t: Tensor, context: Context) -> Tensor:
+        """u_t, the teacher's velocity."""
+        return self.teacher(self.backbone.velocity, x, t, context)
+
+    def advance(self, parts: list[Batch]) -> tuple[float, float]:
+        """One optimiser step over the parts of a batch -> (loss, gradient norm before clipping), both over all processes."""
+        total = torch.zeros((), device=self.backbone.device, dtype=torch.float64)
+        for part in parts:
+            total += self.passes(part)
+        value = float(self._averaged(total))
+        if value != value:
+            raise UserError(f"the loss is not a number at step {self.step}; lower the learning rate")
+        self.weights.gather()
+        norm = self.accelerator.clip_grad_norm_(self.parameters, self.settings.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=not self.settings.cuda_graphs)
+        self.weights.scatter()
+        if self.teacher:
+            self.teacher.update()
+        self.step += 1
+        return value, float(norm)
+
+    def _passes(self, part: Batch) -> Tensor:
+        """Forward and backward over a part of a batch -> its share of the batch's loss, float64."""
+        total = torch.zeros((), device=self.backbone.device, dtype=torch.float64)
+        for loss in self.objective.loss(self.backbone.velocity, self.teach, part, self.settings):
+            loss = loss / self.settings.accumulation
+            self.accelerator.backward(loss)
+            total += loss.detach()
+        return total
+
+    def _averaged(self, loss: Tensor) -> Tensor:
+        """Average the gradients over the processes, in one message, and return the loss's average.
+
+        In place of DDP, which wraps a module and counts its backward passes: here each state of a roll-out has its own, and
+        the teacher's velocity is the same module's.
+        """
+        if self.accelerator.num_processes == 1:
+            return loss
+        grads = [p.grad for p in self.weights.trained]
+        flat = torch.cat([*(g.flatten() for g in grads), loss.float().flatten()])
+        flat = self.accelerator.reduce(flat, reduction="mean")
+        for g, part in zip(grads, flat[:-1].split([g.numel() for g in grads]), strict=True):
+            g.copy_(part.view_as(g))
+        return flat[-1]
+
+    def anyone(self, asked: bool) -> bool:
+        """Whether a process was asked to stop: all must end at the same step."""
+        if self.accelerator.num_processes == 1:
+            return asked
+        flag = torch.tensor(float(asked), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(flag, reduction="sum") > 0)
+
+    def state(self) -> dict:
+        """All that a later process needs to go on exactly."""
+        kept = {"weights": self.weights.state(), "optimizer": self.optimizer.state_dict()}
+        return kept | {"step": self.step, "seconds": self.seconds, "log": self.log}
+
+    def restore(self, state: dict) -> None:
+        """Go on from `state()`."""
+        self.weights.restore(state["weights"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds, self.log = state["step"], state["seconds"], [tuple(row) for row in state["log"]]
+
+
+def save_weights(weights: Weights, folder: Path) -> None:
+    """The student's weights as diffusers reads them; the folder appears whole or not at all."""
+    temporary = folder.with_name(folder.name + ".tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    weights.save(temporary)
+    publish(temporary, folder)
+
+
+def write_log(rows: list[tuple], file: Path) -> None:
+    """A row a step; the file appears whole or not at all."""
+    temporary = file.with_name(file.name + ".tmp")
+    with temporary.open("w", newline="", encoding="utf-8") as f:
+        writer = csv.writer(f)
+        writer.writerow(LOG)
+        writer.writerows(rows)
+    temporary.replace(file)
+
+
+def run(training: Training, data: Encoded, folder: Path, name: str, preview: Preview | None) -> None:
+    """Train to the end, with checkpoints, previews and states to go on from in `folder`. Raises Stopped on Ctrl-C."""
+    settings, main = training.settings, training.accelerator.is_main_process
+    state_file, saved, stopping = folder / "state.pt", time.time(), False
+    bar = tqdm(total=settings.steps, initial=training.step, desc=name, disable=not main)
+    with bar, asked_to_stop() as stop:
+        if preview and training.step == 0:
+            preview.draw(0)
+        while training.step < settings.steps and not stopping:
+            begun = time.time()
+            loss, norm = training.advance(training.batch(data))
+            training.seconds += time.time() - begun
+            rate = training.optimizer.param_groups[0]["lr"]
+            training.log.append((training.step, loss, rate, norm, round(training.seconds, 3)))
+            bar.update()
+            bar.set_postfix(loss=f"{loss:.4f}", memory=memory(training.backbone.device))
+            stopping = training.anyone(stop.asked)
+            if main and training.step in settings.checkpoints:
+                save_weights(training.weights, folder / f"step-{training.step:04d}")
+            if preview and (training.step % preview.every == 0 or training.step == settings.steps):
+                preview.draw(training.step)
+            due = stopping or time.time() - saved > settings.save_every
+            if main and due and training.step < settings.steps:
+                state.save(state_file, training.state())
+                saved = time.time()
+    if training.step < settings.steps:
+        raise Stopped(f"stopped after step {training.step} of {settings.steps}; the same command goes on from there")
+    if main:
+        state_file.unlink(missing_ok=True)
+        write_log(training.log, folder / LOG_FILE)
+    training.accelerator.wait_for_everyone()
+
+
+def train(
+    backbone: Backbone,
+    items: list[Item],
+    method: str,
+    settings,
+    *,
+    seed: int,
+    learning_rate: float,
+    work: Path,
+    name: str,
+    cache: Path | None = None,
+    preview: Preview | None = None,
+) -> Path:
+    """Fine-tune on an image-text set -> the folder of the finished training: step-XXXX/ at every checkpoint and loss.csv.
+
+    name: of the progress bar. cache: where features are kept (see `Encoded`). Everything stands in a folder of `work` that is
+    named after the arguments and the pictures: a killed training goes on from there, bit for bit, when called again with the
+    same ones, and a finished one is not repeated until `publish` has moved it. Raises UserError on a broken set, a broken
+    state or a loss that is not a number, Stopped on Ctrl-C.
+    """
+    identity = (method, [content(i) for i in items], settings.model_dump(), seed, learning_rate)
+    folder = work / state.fingerprint(*identity, backbone.settings.model_dump())
+    if (folder / LOG_FILE).exists():
+        return folder
+    folder.mkdir(parents=True, exist_ok=True)
+    with Accelerator(cpu=backbone.device.type == "cpu").main_process_first():
+        data = Encoded(backbone, items, objectives.get(method).needs_teacher, cache)
+    training = Training(backbone, method, settings, seed, learning_rate)
+    if left := state.load(folder / "state.pt"):
+        training.restore(left)
+    run(training, data, folder, name, preview)
+    training.passes = None  # it holds the training, and recorded graphs hold their memory
+    return folder
+
+
+def publish(finished: Path, out: Path) -> None:
+    """Move a finished folder to where it belongs, in place of an older one."""
+    shutil.rmtree(out, ignore_errors=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(finished, out)

@@ -1,0 +1,111 @@
+"""LoRA adapters on a backbone's transformer, by peft: added, switched, saved as the pipeline's own file, loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from peft import LoraConfig
+from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
+from torch import Tensor, nn
+
+from dopsd.support.errors import UserError
+
+STUDENT, TEACHER = "student", "teacher"
+FILE = "pytorch_lora_weights.safetensors"
+
+
+def add(transformer: nn.Module, name: str, settings, seed: int) -> list[nn.Parameter]:
+    """Add an adapter, make it the active one and return its parameters, in float32 whatever the transformer's type is.
+
+    settings: lora_rank, lora_alpha, lora_targets. Gaussian A and zero B (the release's initialisation): an adapter that
+    has not been trained changes nothing. Raises UserError where no layer has one of the target names.
+    """
+    config = LoraConfig(
+        r=settings.lora_rank,
+        lora_alpha=settings.lora_alpha,
+        init_lora_weights="gaussian",
+        target_modules=list(settings.lora_targets),
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            transformer.add_adapter(config, adapter_name=name)
+        except ValueError as error:
+            raise UserError(f"params.yaml: train.lora_targets: {str(error).splitlines()[0]}") from None
+    for p in parameters(transformer, name):
+        p.data = p.data.float()
+    transformer.set_adapter(name)
+    return parameters(transformer, name)
+
+
+def parameters(transformer: nn.Module, name: str) -> list[nn.Parameter]:
+    """The adapter's parameters, in the order of the module tree."""
+    return [p for key, p in transformer.named_parameters() if f".{name}." in key and "lora_" in key]
+
+
+@contextmanager
+def active(transformer: nn.Module, name: str) -> Iterator[None]:
+    """Let another adapter speak for a while, without a graph, then the student again.
+
+    The attribute that the layers read, in place of `set_adapter`: that walks all modules and turns `requires_grad` on and
+    off in each, eight times a step, and the other adapter is never to be trained.
+    """
+    layers = [m for m in transformer.modules() if isinstance(m, BaseTunerLayer)]
+
+    def speak(names: list[str]) -> None:
+        for layer in layers:
+            layer._active_adapter = names  # one list for all, as peft does: compiled blocks guard on that
+
+    speak([name])
+    try:
+        yield
+    finally:
+        speak([STUDENT])
+
+
+def weights(transformer: nn.Module, name: str) -> dict[str, Tensor]:
+    """The adapter's weights by layer, on the CPU, without the adapter's name."""
+    state = get_peft_model_state_dict(transformer, adapter_name=name)
+    return {key: value.detach().cpu().contiguous() for key, value in state.items()}
+
+
+def exported(transformer: nn.Module) -> tuple[dict[str, Tensor], dict]:
+    """The student's weights, and its settings (rank, alpha, layers) in plain values: what a LoRA file holds."""
+    settings = transformer.peft_config[STUDENT].to_dict()
+    plain = {k: sorted(v) if isinstance(v, set) else v for k, v in settings.items()}
+    return weights(transformer, STUDENT), plain
+
+
+def restore(transformer: nn.Module, name: str, state: dict[str, Tensor]) -> None:
+    """Put weights back into an adapter that is there; ValueError where names or shapes differ."""
+    result = set_peft_model_state_dict(transformer, state, adapter_name=name)
+    missing = [k for k in getattr(result, "missing_keys", []) if f".{name}." in k]
+    if missing or getattr(result, "unexpected_keys", []):
+        raise ValueError(f"adapter {name}: {len(missing)} layers are missing, e.g. {missing[:2]}")
+
+
+def load(transformer: nn.Module, folder: Path, merge: bool = True) -> None:
+    """Put the adapter saved in a folder on the transformer, in place of one that was loaded before: for drawing.
+
+    merge: into the weights, which saves two small products a layer; quantized weights cannot take it.
+    """
+    file = folder / FILE
+    if not file.exists():
+        raise UserError(
+            f"{file}: the adapter is missing; name the folder of a finished training, or run `dvc repro` first"
+        )
+    if STUDENT in getattr(transformer, "peft_config", {}):
+        if merge:
+            transformer.unfuse_lora()
+        transformer.delete_adapters(STUDENT)
+    try:
+        transformer.load_lora_adapter(folder, weight_name=FILE, prefix="transformer", adapter_name=STUDENT)
+    except (RuntimeError, ValueError, OSError) as error:
+        raise UserError(f"{file}: does not fit this model ({str(error).splitlines()[0]}); train it again") from None
+    transformer.requires_grad_(False)
+    if merge:
+        transformer.fuse_lora(adapter_names=[STUDENT])

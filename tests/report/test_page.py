@@ -1,0 +1,118 @@
+from types import SimpleNamespace
+
+import pytest
+
+from dopsd.report import claims, page, tables
+
+
+def number(value, low, high):
+    return {"value": value, "low": low, "high": high, "n": 10}
+
+
+PROBE = {
+    "text": {"shape": number(0.1, 0.0, 0.2), "colour": number(0.1, 0.0, 0.2), "mean": number(0.1, 0, 0.2)},
+    "image_text": {"shape": number(0.3, 0.15, 0.4), "colour": number(0.6, 0.5, 0.7), "mean": number(0.5, 0.4, 0.6)},
+    "wrong_image_text": {"shape": number(0.1, 0, 0.2), "colour": number(0.1, 0, 0.2), "mean": number(0.1, 0, 0.2)},
+    "image": {"shape": number(0.3, 0.2, 0.4), "colour": number(0.6, 0.5, 0.7), "mean": number(0.5, 0.4, 0.6)},
+}
+
+
+NAMING = {"shape": number(0.9, 0.85, 0.95), "colour": number(0.8, 0.7, 0.9)}
+
+
+@pytest.fixture
+def summary(repository):
+    grid = repository.grid
+    return tables.summary(tables.read_cells(grid.methods, grid.concepts, grid.seeds))
+
+
+def test_a_verdict_says_the_direction_or_that_there_is_none(summary):
+    said = page.verdict(summary, "sharpness", "dopsd", "sharpness", "sharper", "more blurred")
+    assert said == "D-OPSD against SFT, sharpness: +0.200 [+0.200, +0.200], sharper."
+    wide = summary.assign(difference_low=-1.0, difference_high=1.0)
+    assert "no difference is shown" in page.verdict(wide, "sharpness", "dopsd", "sharpness", "x", "y")
+    assert "was measured" in page.verdict(summary, "smell", "dopsd", "smell", "x", "y")
+
+
+def test_above_controls_needs_intervals_apart_from_both():
+    assert page.above_controls(PROBE) == ["colour"]
+
+
+def test_an_attribute_that_is_never_named_has_no_share():
+    table = page.probe_table(PROBE, NAMING | {"shape": number(0.0, 0.0, 0.1)})
+    rows = {line.split("|")[1].strip(): line.split("|")[-2].strip() for line in table.splitlines()}
+    assert rows["shape"] == "-" and rows["colour"] == "0.75"
+
+
+def test_the_report_holds_the_numbers_and_every_label_is_a_score(repository, summary):
+    few, many = 4, 32
+    assert set(page.labels(few, many)) <= set(summary.score)
+    text = page.report(
+        summary,
+        tables.matched(
+            tables.read_cells(repository.grid.methods, repository.grid.concepts, repository.grid.seeds), ["dopsd"]
+        ),
+        {"eye": {"4": PROBE, "8": PROBE}},
+        {"naming": {"eye": NAMING}},
+        {"sft": number(3e-4, 3e-4, 3e-4)},
+        SimpleNamespace(grid=repository.grid),
+        (few, many),
+    )
+    assert "### eye, 4 steps" in text and "### eye, 8 steps" in text
+    assert "intervals apart, on colour." in text
+    assert "| 0.75 " in text  # colour: .6 drawn of .8 named
+    assert "D-OPSD learns the concept" in text
+    assert "- sft: 0.0003" in text
+    assert "| new scenes: concept fidelity" in text
+    assert "{{" not in text and "{%" not in text
+
+
+def test_the_card_shows_the_bars_and_every_number():
+    everything = {"shape": number(0.97, 0.96, 0.98), "colour": number(0.96, 0.95, 0.97)}
+    by_model = {
+        "base_32": number(0.9, 0.89, 0.91),
+        "base_4": number(0.8, 0.79, 0.81),
+        "turbo_4": number(0.9, 0.89, 0.91),
+    }
+    scores = {
+        "reader_accuracy": everything,
+        "naming": {"mini-vlm": everything | {"shape": number(0.7, 0.6, 0.8)}},
+        "autoencoder_l1": number(0.02, 0.01, 0.03),
+        "adherence": by_model,
+        "attribute_adherence": {"turbo_4": everything},
+        "frechet": {
+            "base_32": number(2.0, 1.9, 2.1),
+            "base_4": number(3.0, 2.9, 3.1),
+            "turbo_4": number(2.0, 1.9, 2.1),
+        },
+        "diversity": {"base_32": number(9.0, 8.0, 10.0), "turbo_4": number(8.0, 7.0, 9.0)},
+    }
+    text = page.miniature_card(scores, {"mini-vlm": {"4": PROBE}})
+    rows = {
+        line.split("|")[1].strip(): [c.strip() for c in line.split("|")[2:-1]]
+        for line in text.splitlines()
+        if "|" in line
+    }
+    assert rows["reader accuracy on renders, the worst attribute"] == [">= 0.95", "0.960", "yes"]
+    assert rows['naming from [image + "a [V]"], the worst attribute'] == [">= 0.90", "0.700", "no"]
+    assert rows["autoencoder, mean absolute error"] == ["<= 0.02", "0.020", "yes"]
+    assert rows["Fréchet, base over turbo, both in 4 steps"] == [">= 2.00", "1.500", "no"]
+    assert rows["autoencoder_l1"] == ["0.020", "0.010", "0.030", "10"]
+
+
+def test_a_question_is_answered_by_the_whole_interval():
+    above = claims.Question("x", "score", "dopsd", 0.2)
+    below = claims.Question("x", "score", "dopsd", 0.2, at_most=True)
+    assert [above.answer(*i) for i in ((0.2, 0.4), (0.1, 0.3), (0.0, 0.1))] == ["holds", "open", "fails"]
+    assert [below.answer(*i) for i in ((0.2, 0.4), (0.21, 0.3), (0.0, 0.2))] == ["open", "fails", "holds"]
+
+
+def test_the_answers_take_each_number_from_its_column(repository):
+    grid = repository.grid
+    matched = tables.matched(tables.read_cells(grid.methods, grid.concepts, grid.seeds), grid.trained)
+    table = claims.answers(matched).set_index("claim")
+    rows = matched.set_index("score")
+    assert table.loc["the few-step gap grows under SFT (Fréchet)", "value"] == rows.loc["gap_growth_frechet", "against"]
+    assert table.loc["D-OPSD does not: sharpness over the described row's", "low"] == rows.loc["sharpness_kept", "low"]
+    gain = table.loc["D-OPSD learns the concept: fidelity above the untouched model's"]
+    assert gain.value == pytest.approx(0.62) and gain.answer == "holds" and gain.bar == ">= 0.2"

@@ -17,7 +17,7 @@ import torch
 import typer
 from diffusers import ZImageTransformer2DModel
 
-from dopsd import config
+from dopsd.config.params import load_recipe
 from dopsd.mini.generator import Field
 from dopsd.mini.recipe import PARTS
 
@@ -39,7 +39,7 @@ def forward(batch: int, repeats: int = 5) -> float:
 
 def part_seconds(part: str, steps: int, folder: Path) -> float:
     """Seconds of a part of the recipe with so many steps on few scenes, in a folder with a copy of the models."""
-    recipe = config.load().recipe
+    recipe = load_recipe()
     settings = getattr(recipe, part)
     few = {"steps": steps, "minutes": None, "scenes": 2 * settings.batch_size, "captions": 1, "compiled": False}
     settings = settings.model_copy(update={k: v for k, v in few.items() if hasattr(settings, k)})
@@ -58,7 +58,7 @@ def main() -> None:
         for model in Path("models").glob("mini-*"):
             shutil.copytree(model, Path(folder, "models", model.name))
         for name in PARTS:
-            settings = getattr(config.load().recipe, name)
+            settings = getattr(load_recipe(), name)
             short, long = (part_seconds(name, steps, Path(folder)) for steps in (1, 3))
             step = (long - short) / 2
             hours = step * settings.steps / 3600

@@ -26,10 +26,10 @@ from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Qwen3Config, Qwen3Model
 
-from dopsd import backbones
+from dopsd import backbones, objectives
 from dopsd.backbones import kind
 from dopsd.backbones.pipeline import device as named_device
-from dopsd.config import load_preset
+from dopsd.config.params import load_preset
 from dopsd.method import flow
 from dopsd.method.context import Condition
 from dopsd.method.rollout import rollout
@@ -92,7 +92,7 @@ def random_model(model: str, folder: Path, device: torch.device, dtype: torch.dt
 def preset_of(model: str, path: str, options: list[str], rank: int, dtype: str):
     """The shipped preset with a form's options; unlike it without checkpointing, if not asked for, and batch 1."""
     changes = [f"backbone.model={path}", "backbone.revision=null", f"backbone.dtype={dtype}", "train.batch_size=1"]
-    changes += ["train.accumulation=1", "train.gradient_checkpointing=false", "train.checkpoints=[1000000]"]
+    changes += ["train.accumulation=1", "train.gradient_checkpointing=false"]
     changes += ["train.steps=1000000", f"train.lora_rank={rank}", f"train.lora_alpha={2 * rank}"]
     return load_preset(MODELS[model][0], [*changes, *(OPTIONS[o] for o in options)])
 
@@ -194,7 +194,8 @@ def measured(form: str, model: str, path: str, size: int, rank: int, text: int, 
     options += ["checkpointed"] if reference else []
     preset = preset_of(model, path, options, rank, DTYPE[device.type])
     built = backbones.load(preset.backbone)
-    training = Training(built, "dopsd" if reference else method, preset.train, 0, 1e-4)
+    named = "dopsd" if reference else method
+    training = Training(built, objectives.method(named, preset.methods[named], "the preset"), preset.train, 0, 1e-4)
     batch = inputs(built, size, text, seen)
     if reference:
         step = reference_step(
@@ -212,7 +213,7 @@ def measured(form: str, model: str, path: str, size: int, rank: int, text: int, 
     # frozen base needs gradients of inputs only); SFT has one state and no teacher
     return {
         "form": form, "seconds": statistics.median(seconds[2:]), "all": seconds, "peak_gib": peak, "losses": losses,
-        "forwards": 2 if method == "sft" else 3 * preset.train.rollout_steps,
+        "forwards": 2 if method == "sft" else 3 * training.method.needs.rollout_steps,
     }  # fmt: skip
 
 

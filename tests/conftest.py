@@ -13,8 +13,9 @@ import pytest
 import tiny
 import torch
 
-from dopsd import backbones, config
+from dopsd import backbones
 from dopsd.config.backbone import Klein, ZImage
+from dopsd.config.params import load
 
 ROOT = Path(__file__).parents[1]
 torch.set_num_threads(1)
@@ -23,13 +24,13 @@ torch.set_num_threads(1)
 @pytest.fixture
 def params():
     """The repository's params.yaml."""
-    return config.load(ROOT / "params.yaml")
+    return load(ROOT / "params.yaml")
 
 
 @pytest.fixture(scope="session")
 def settings():
     """The backbone section with the repository's own models, wherever the test runs."""
-    section = config.load(ROOT / "params.yaml").backbone
+    section = load(ROOT / "params.yaml").backbone
     paths = {"model": str(ROOT / section.model), "vlm": str(ROOT / section.vlm), "device": "cpu"}
     return section.model_copy(update=paths)
 
@@ -73,9 +74,7 @@ def backbone(settings):
 @pytest.fixture
 def train_settings(params):
     """A short training."""
-    return params.train.model_copy(
-        update={"steps": 4, "checkpoints": (2, 4), "lora_rank": 4, "lora_alpha": 8, "rollout_steps": 3, "ema": 0.9}
-    )
+    return params.train.model_copy(update={"steps": 4, "checkpoints": (2,), "lora_rank": 4, "lora_alpha": 8})
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from dopsd.report.page import numbers_table
 ROOT = Path(__file__).parents[1]
 TINY = {
     "grid": {"concepts": ["beacon"], "seeds": [0, 1]},
-    "train": {"steps": 2, "checkpoints": [1, 2], "batch_size": 2, "rollout_steps": 2, "lora_rank": 2},
+    "train": {"steps": 2, "checkpoints": [1], "batch_size": 2, "lora_rank": 2},
     "step_size": {"candidates": [1e-4, 1e-3]},
     "evaluate": {
         "scenes": 2,

@@ -1,9 +1,10 @@
 """What training, roll-out and evaluation may expect of any backbone."""
 
 import pytest
+import tiny
 import torch
 
-from dopsd import backbones, objectives
+from dopsd import backbones
 from dopsd.method.rollout import sample
 from dopsd.objectives import Batch
 from dopsd.support.errors import UserError
@@ -106,7 +107,7 @@ def test_a_size_that_the_model_cannot_draw_is_an_error(any_backbone):
         any_backbone.latent_shape(65, 64)
 
 
-def test_equal_contexts_and_weights_give_a_loss_of_zero(any_backbone, params):
+def test_equal_contexts_and_weights_give_a_loss_of_zero(any_backbone):
     """u_s = u_t: nothing to learn. With another context the loss is above zero."""
     noise = noise_like(any_backbone)
     text, seen = any_backbone.context(PROMPTS), any_backbone.context(PROMPTS, pictures())
@@ -115,7 +116,7 @@ def test_equal_contexts_and_weights_give_a_loss_of_zero(any_backbone, params):
     def loss(context):
         batch = Batch(noise, noise, torch.zeros(2), text, context, grid)
         field = any_backbone.velocity
-        return sum(float(x) for x in objectives.get("dopsd").loss(field, field, batch, params.train))
+        return sum(float(x) for x in tiny.method("dopsd").loss(field, field, batch))
 
     assert loss(text) == 0.0
     assert loss(seen) > 0
@@ -179,13 +180,14 @@ def test_saved_weights_open_in_the_pipeline_and_draw_the_same(any_backbone, opti
 @TUNE
 @pytest.mark.parametrize("method", ["sft", "dopsd"])
 def test_a_step_of_training_moves_the_student_and_leaves_a_frozen_teacher(any_backbone, options, tune, method):
-    options = options.model_copy(update={"tune": tune, "teacher": "frozen"})
+    options = options.model_copy(update={"tune": tune})
     noise = noise_like(any_backbone)
     contexts = any_backbone.context(PROMPTS), any_backbone.context(PROMPTS, pictures())
     grid = any_backbone.step_grid(3, noise.shape[-2:])
     batch = Batch(torch.zeros_like(noise), noise, torch.tensor([0.2, 0.7]), *contexts, grid)
     rate = {"lora": 1e-3, "full": 1e-5}[tune]
-    training = Training(any_backbone, method, options, seed=0, learning_rate=rate)
+    changes = {"teacher": "frozen"} if method == "dopsd" else {}
+    training = Training(any_backbone, tiny.method(method, **changes), options, seed=0, learning_rate=rate)
     t = torch.zeros(2)
 
     def speak():

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dopsd import config
+from dopsd.config.params import load, load_preset
 from dopsd.support.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,7 @@ def write(tmp_path):
 
 
 def test_the_repositorys_own_file_is_valid_and_frozen(params):
-    assert params.grid.methods == (*params.grid.untouched, *params.grid.trained)
+    assert params.grid.methods == (*params.grid.references, *params.grid.trained)
     with pytest.raises(Exception, match="frozen"):
         params.train.steps = 3
 
@@ -39,31 +39,51 @@ def test_the_repositorys_own_file_is_valid_and_frozen(params):
         ("train.steps", "many", r"params\.yaml: train\.steps: .*integer.*not 'many'"),
         ("train.lora_rank", 0, r"train\.lora_rank: .*greater than or equal to 1, not 0"),
         ("train.lose", "x0", r"train\.lose: Extra inputs are not permitted"),
-        ("train.checkpoints", [2, 3], r"train: .*last of checkpoints must be steps"),
+        ("train.checkpoints", [3, 2], r"train: .*checkpoints must rise"),
         ("train.accumulation", 3, r"train: .*cannot be split"),
-        ("train.loss", "l1", r"train\.loss: .*'velocity'"),
+        ("grid.trained", ["sft", "magic"], r"grid\.trained names 'magic', which has no entry in methods"),
+        ("grid.references", ["described"], r"references must hold untouched"),
         ("step_size.concept", "beacon", r"choose the step size on another"),
-        ("grid.seeds", [0, 0], r"grid: .*seeds must name at least one value, each once"),
+        ("grid.seeds", [0, 0], r"grid: .*seeds must name each value once"),
         ("backbone.dtype", "int8", r"backbone\.dtype: .*'float32'"),
     ],
 )
 def test_a_wrong_value_names_file_field_and_remedy(write, path, value, message):
     with pytest.raises(UserError, match=message):
-        config.load(write(path, value))
+        load(write(path, value))
 
 
-def test_the_comparison_is_not_for_a_model_without_a_vlm(write):
-    klein = config.load_preset("klein-4b").backbone.model_dump(mode="json")
-    with pytest.raises(UserError, match=r"the file: .*see through|the file: .*dopsd tune --backbone klein-4b"):
-        config.load(write("backbone", klein))
+def test_the_comparison_is_not_for_a_model_without_a_vlm(tmp_path):
+    tree = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    file = tmp_path / "params.yaml"
+    file.write_text(
+        yaml.safe_dump({k: v for k, v in tree.items() if k not in ("backbone", "train")} | {"extends": "klein-4b"})
+    )
+    with pytest.raises(UserError, match=r"the file: .*dopsd tune --backbone klein-4b"):
+        load(file)
+
+
+def test_a_file_says_only_what_differs_from_the_preset_it_extends(write, tmp_path):
+    params, preset = load(ROOT / "params.yaml"), load_preset("mini-turbo")
+    assert params.backbone == preset.backbone and params.train.betas == (0.9, 0.999) and params.train.accumulation == 1
+    assert params.train.kept == (10, 20, 40) and preset.train.kept == (20, 40)
+    assert load(write("train.steps", 15)).train.kept == (10, 15)
+    with pytest.raises(UserError, match=r"no preset 'maxi'; known: "):
+        load(write("extends", "maxi"))
+    with pytest.raises(UserError, match=r"params\.yaml: extends: 3; name one preset"):
+        load(write("extends", 3))
+    loop = tmp_path / "loop.yaml"
+    loop.write_text(f"extends: {loop}")
+    with pytest.raises(UserError, match="extends itself"):
+        load_preset(str(loop))
 
 
 def test_a_missing_or_broken_file_is_one_clear_error(tmp_path):
     with pytest.raises(UserError, match="missing; run from the repository's root"):
-        config.load(tmp_path / "params.yaml")
+        load(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text("a: [")
     with pytest.raises(UserError, match="not YAML"):
-        config.load(tmp_path / "params.yaml")
+        load(tmp_path / "params.yaml")
     (tmp_path / "params.yaml").write_text("")
     with pytest.raises(UserError, match=r"params\.yaml: the file"):
-        config.load(tmp_path / "params.yaml")
+        load(tmp_path / "params.yaml")

@@ -8,8 +8,9 @@ import tiny
 import torch
 from PIL import Image
 
-from dopsd import backbones, config
+from dopsd import backbones
 from dopsd.config.measure import Clip, Measure, Reward, Source
+from dopsd.config.params import load_preset
 from dopsd.evaluation import against_untouched, drawing, prompt_file
 from dopsd.evaluation.prompt_file import NEW, REWRITE, Asked
 from dopsd.sets import folder as own
@@ -31,7 +32,7 @@ def items(tmp_path):
 
 
 def preset_of(kind, all_settings, tmp_path, **instruments):
-    given = config.load_preset("zimage" if kind == "zimage" else "klein-4b", ["tune.size=64", "tune.nfe=2"])
+    given = load_preset("zimage" if kind == "zimage" else "klein-4b", ["tune.size=64", "tune.nfe=2"])
     nothing = dict.fromkeys(("writer", "dino", "lpips", "clip", "judge", "reward"))
     settings = Measure(new_prompts=2, seed=5, ordinary="everyday", ordinary_prompts=8, **(nothing | instruments))
     return given.model_copy(update={"backbone": all_settings[kind], "measure": settings})

@@ -1,12 +1,14 @@
 """The losses on small fields whose answers are known."""
 
-from types import SimpleNamespace
+import importlib
 
 import pytest
 import torch
 
 from dopsd import objectives
+from dopsd.config.section import Section
 from dopsd.objectives import Batch, dopsd, sft
+from dopsd.support.errors import UserError
 
 GRID = torch.tensor([0.0, 0.1, 0.25, 0.5, 1.0])
 
@@ -37,8 +39,8 @@ def gradients(net: Net) -> list[torch.Tensor]:
     return [p.grad.clone() for p in net.parameters()]
 
 
-def settings(loss: str) -> SimpleNamespace:
-    return SimpleNamespace(loss=loss)
+def settings(loss: str) -> dopsd.Settings:
+    return dopsd.Settings(loss=loss, teacher="ema", ema=0.9, rollout_steps=4)
 
 
 @pytest.mark.parametrize("loss", ["velocity", "x0"])
@@ -88,15 +90,34 @@ def test_a_backward_per_step_equals_one_over_the_sum(loss):
 
 def test_sft_is_flow_matching_on_the_data():
     b = batch()
-    (perfect,) = sft.loss(lambda x, t, c: b.latents - b.noise, None, b, None)
+    (perfect,) = sft.loss(lambda x, t, c: b.latents - b.noise, None, b, sft.Settings())
     assert perfect.item() == 0.0
     seen = []
-    list(sft.loss(lambda x, t, c: seen.append((x, t, c)) or x, None, b, None))
+    list(sft.loss(lambda x, t, c: seen.append((x, t, c)) or x, None, b, sft.Settings()))
     t = b.times[:, None, None, None]
     assert torch.equal(seen[0][0], (1 - t) * b.noise + t * b.latents)
     assert seen[0][2] is b.student_context
 
 
 def test_an_unknown_method_is_named():
-    with pytest.raises(ValueError, match="unknown method 'magic'; known: sft, dopsd"):
-        objectives.get("magic")
+    with pytest.raises(UserError, match=r"p\.yaml: methods\.magic: no such method; known: dopsd, sft"):
+        objectives.method("magic", {}, "p.yaml")
+
+
+def test_a_method_reads_its_own_settings_and_says_what_it_needs():
+    given = {"loss": "x0", "teacher": "frozen", "ema": 0.5, "rollout_steps": 7}
+    needs = objectives.method("dopsd", given, "p.yaml").needs
+    assert (needs.seen, needs.teacher, needs.decay, needs.rollout_steps) == (True, "frozen", 0.5, 7)
+    assert (
+        not objectives.method("sft", {}, "p.yaml").needs.seen and objectives.method("sft", {}, "").needs.teacher is None
+    )
+    with pytest.raises(UserError, match=r"p\.yaml: methods\.dopsd\.loss: .*'velocity'"):
+        objectives.method("dopsd", given | {"loss": "l1"}, "p.yaml")
+    with pytest.raises(UserError, match=r"p\.yaml: methods\.sft\.loss: Extra inputs are not permitted"):
+        objectives.method("sft", {"loss": "x0"}, "p.yaml")
+
+
+def test_every_file_is_a_method_that_keeps_the_contract():
+    for name in objectives.names():
+        module = importlib.import_module(objectives.module(name))
+        assert issubclass(module.Settings, Section) and callable(module.needs) and callable(module.loss)

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from accelerate import PartialState
 
-from dopsd import backbones
+from dopsd import backbones, objectives
 from dopsd.config.backbone import ZImage
 from dopsd.config.train import Train
 from dopsd.evaluation.drawing import draw
@@ -21,7 +21,7 @@ given = json.loads(Path(sys.argv[1]).read_text())
 done = train(
     backbones.load(ZImage.model_validate(given["backbone"])),
     read_set(Path(given["manifest"])),
-    given["method"],
+    objectives.method(given["method"], given["settings"], "test"),
     Train.model_validate(given["train"]),
     seed=3,
     learning_rate=1e-3,

@@ -1,6 +1,7 @@
 """Recorded passes, with a stand-in for the GPU that replays by running again."""
 
 import pytest
+import tiny
 import torch
 
 from dopsd import backbones
@@ -36,7 +37,9 @@ class Machine:
 @pytest.fixture
 def training(settings, train_settings):
     def make():
-        return Training(backbones.load(settings), "dopsd", train_settings.model_copy(update={"batch_size": 1}), 0, 1e-3)
+        return Training(
+            backbones.load(settings), tiny.method("dopsd"), train_settings.model_copy(update={"batch_size": 1}), 0, 1e-3
+        )
 
     return make
 
@@ -81,4 +84,10 @@ def test_too_many_shapes_run_as_written(training, concept_set, monkeypatch):
 
 def test_a_cpu_cannot_record(settings, train_settings):
     with pytest.raises(UserError, match=r"train\.cuda_graphs needs a CUDA GPU, not cpu"):
-        Training(backbones.load(settings), "dopsd", train_settings.model_copy(update={"cuda_graphs": True}), 0, 1e-3)
+        Training(
+            backbones.load(settings),
+            tiny.method("dopsd"),
+            train_settings.model_copy(update={"cuda_graphs": True}),
+            0,
+            1e-3,
+        )

@@ -2,6 +2,7 @@ import copy
 import weakref
 
 import pytest
+import tiny
 import torch
 from safetensors.torch import load_file
 
@@ -15,7 +16,7 @@ from dopsd.training.loop import Training, draw_batch, publish, train
 
 def run(settings, manifest, method, options, work):
     how = {"seed": 3, "learning_rate": 1e-3, "work": work, "name": "test"}
-    return train(backbones.load(settings), read_set(manifest), method, options, **how)
+    return train(backbones.load(settings), read_set(manifest), tiny.method(method), options, **how)
 
 
 def adapter(folder, step):
@@ -31,8 +32,8 @@ def test_a_training_writes_its_checkpoints_and_learns(settings, concept_set, tra
     done = run(settings, concept_set, method, train_settings, tmp_path / "work")
     assert not equal(adapter(done, 2), adapter(done, 4))
     rows = (done / "loss.csv").read_text().splitlines()
-    assert rows[0] == "step,loss,lr,grad_norm,seconds" and len(rows) == 5
-    assert sorted(f.name for f in done.iterdir()) == ["loss.csv", "step-0002", "step-0004"]
+    assert rows[0] == "step,loss,lr,grad_norm" and len(rows) == 5
+    assert sorted(f.name for f in done.iterdir()) == ["loss.csv", "step-0002", "step-0004", "time.json"]
     backbone = backbones.load(settings)
     x, t, context = torch.randn(1, 8, 16, 16), torch.full((1,), 0.25), backbone.context(["a [V]"])
     before = backbone.velocity(x, t, context)
@@ -94,8 +95,8 @@ def test_four_parts_of_one_equal_a_batch_of_four(settings, concept_set, train_se
         options = train_settings.model_copy(update={"batch_size": 4, "accumulation": accumulation})
         backbone = backbones.load(settings)
         data = Encoded(backbone, read_set(concept_set), with_teacher=True)
-        training = Training(backbone, "dopsd", options, 0, 1e-3)
-        loss, norm = training.advance(draw_batch(data, backbone, options, 0, 0))
+        training = Training(backbone, tiny.method("dopsd"), options, 0, 1e-3)
+        loss, norm = training.advance(draw_batch(data, backbone, options, 3, 0, 0))
         grads.append((loss, norm, [p.detach().clone() for p in training.parameters]))
     (loss_a, norm_a, a), (loss_b, norm_b, b) = grads
     assert loss_a == pytest.approx(loss_b, rel=1e-4) and norm_a == pytest.approx(norm_b, rel=1e-3)
@@ -110,11 +111,11 @@ def test_offloaded_full_fine_tuning_is_the_same_training(settings, concept_set, 
         options = train_settings.model_copy(update={"tune": "full", "offload": offload, "batch_size": 1})
         backbone = backbones.load(settings)
         data = Encoded(backbone, read_set(concept_set), with_teacher=True)
-        training = Training(backbone, "dopsd", options, 0, 1e-3)
+        training = Training(backbone, tiny.method("dopsd"), options, 0, 1e-3)
         rows = [training.advance(training.batch(data)) for _ in range(2)]
         state = copy.deepcopy(training.state())
         rows += [training.advance(training.batch(data)) for _ in range(2)]
-        again = Training(backbones.load(settings), "dopsd", options, 0, 1e-3)
+        again = Training(backbones.load(settings), tiny.method("dopsd"), options, 0, 1e-3)
         again.restore(state)
         assert [again.advance(again.batch(data)) for _ in range(2)] == rows[2:]
         ends.append((rows, training.parameters, training.teacher.parameters, training.weights.trained))
@@ -124,7 +125,7 @@ def test_offloaded_full_fine_tuning_is_the_same_training(settings, concept_set, 
     assert all(torch.equal(x, y) and x is not y for x, y in zip(b, spoken, strict=True))
 
     half = backbones.load(settings.model_copy(update={"dtype": "bfloat16"}))
-    training = Training(half, "dopsd", options, 0, 1e-3)
+    training = Training(half, tiny.method("dopsd"), options, 0, 1e-3)
     training.advance(training.batch(data))
     assert {p.dtype for p in (*training.parameters, *training.teacher.parameters)} == {torch.float32}
     assert {p.dtype for p in half.transformer.parameters()} == {torch.bfloat16}
@@ -135,12 +136,12 @@ def test_offloaded_full_fine_tuning_is_the_same_training(settings, concept_set, 
 def test_batches_are_the_same_for_every_method_and_differ_by_step_and_seed(settings, concept_set, train_settings):
     backbone = backbones.load(settings)
     data = Encoded(backbone, read_set(concept_set), with_teacher=False)
-    first, again = (draw_batch(data, backbone, train_settings, 0, 5)[0] for _ in range(2))
+    first, again = (draw_batch(data, backbone, train_settings, 3, 0, 5)[0] for _ in range(2))
     assert torch.equal(first.noise, again.noise) and torch.equal(first.latents, again.latents)
     assert torch.equal(first.times, again.times) and first.teacher_context is None
     for other in (
-        draw_batch(data, backbone, train_settings, 0, 6)[0],
-        draw_batch(data, backbone, train_settings, 1, 5)[0],
+        draw_batch(data, backbone, train_settings, 3, 0, 6)[0],
+        draw_batch(data, backbone, train_settings, 3, 1, 5)[0],
     ):
         assert not torch.equal(first.noise, other.noise)
 
@@ -163,11 +164,11 @@ def test_memory_is_freed_step_by_step(settings, concept_set, train_settings):
 
     backbone = backbones.load(settings)
     data = Encoded(backbone, read_set(concept_set), with_teacher=True)
-    training = Training(backbone, "dopsd", train_settings, 0, 1e-3)
-    (part,) = draw_batch(data, backbone, train_settings, 0, 0)
+    training = Training(backbone, tiny.method("dopsd"), train_settings, 0, 1e-3)
+    (part,) = draw_batch(data, backbone, train_settings, 3, 0, 0)
     before = 0
     with torch.autograd.graph.saved_tensors_hooks(Saved, lambda saved: saved.tensor):
-        for loss in training.objective.loss(backbone.velocity, training.teach, part, train_settings):
+        for loss in training.method.loss(backbone.velocity, training.teach, part):
             assert len(alive) > before and all(ref() is None for ref in alive[:before])
             loss.backward()
             before = len(alive)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tiny
 import torch
 from safetensors.torch import load_file
 
@@ -14,8 +15,9 @@ TESTS = Path(__file__).parent
 
 
 def test_two_processes_are_one(all_settings, train_settings, concept_set, tmp_path):
-    options = train_settings.model_copy(update={"steps": 3, "checkpoints": (3,), "batch_size": 4})
+    options = train_settings.model_copy(update={"steps": 3, "checkpoints": (), "batch_size": 4})
     given = {"backbone": all_settings["zimage"].model_dump(), "manifest": str(concept_set), "method": "dopsd"}
+    given["settings"] = tiny.method("dopsd").settings.model_dump()
     given["train"] = options.model_dump()
     weights, logs, pictures = [], [], []
     for processes in (1, 2):

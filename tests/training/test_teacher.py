@@ -5,9 +5,9 @@ from dopsd.training.teacher import Teacher
 from dopsd.training.weights import begin
 
 
-def setup(backbone, settings, kind):
+def setup(backbone, settings, kind, decay=0.9):
     weights = begin(backbone, settings, seed=0)
-    return weights.parameters, Teacher(weights, settings.model_copy(update={"teacher": kind}))
+    return weights.parameters, Teacher(weights, kind, decay)
 
 
 TUNE = pytest.mark.parametrize("tune", ["lora", "full"])
@@ -20,8 +20,8 @@ def test_the_ema_follows_the_closed_form_in_float32_under_bf16_weights(settings,
 
     backbone = backbones.load(settings.model_copy(update={"dtype": "bfloat16"}))
     assert next(backbone.transformer.parameters()).dtype == torch.bfloat16
-    slow = train_settings.model_copy(update={"ema": 0.9999, "tune": tune, "offload": offload})
-    student, teacher = setup(backbone, slow, "ema")
+    slow = train_settings.model_copy(update={"tune": tune, "offload": offload})
+    student, teacher = setup(backbone, slow, "ema", 0.9999)
     assert {p.dtype for p in (*student, *teacher.parameters)} == {torch.float32}
     start = [p.detach().clone() for p in teacher.parameters]
     for p in student:

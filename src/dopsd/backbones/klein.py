@@ -136,3 +136,6 @@ class Klein(PipelineBackbone):
     def random_times(self, n: int, size: Sequence[int], generator: torch.Generator) -> Tensor:
         """Bent as a grid of the distilled number of steps is: the exponential shift by mu is a shift of e^mu."""
         return flow.shifted(torch.rand(n, generator=generator), math.exp(self.shift(self.settings.native_steps, size)))
+
+
+BACKBONE = Klein

@@ -132,3 +132,6 @@ class ZImage(PipelineBackbone):
 
     def random_times(self, n: int, size: Sequence[int], generator: torch.Generator) -> Tensor:
         return flow.shifted(torch.rand(n, generator=generator), self.scheduler.config.shift)
+
+
+BACKBONE = ZImage

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from dopsd import config
+from dopsd.config.params import load_preset
 from dopsd.config.preset import names
 from dopsd.support.errors import UserError
 
@@ -19,7 +19,7 @@ Changes = Annotated[list[str] | None, typer.Option("--set", help="change a field
 
 def _preset(backbone: str, changes: list[str] | None, **options):
     given = [f"{k.replace('__', '.')}={v}" for k, v in options.items() if v is not None]
-    return config.load_preset(backbone, [*given, *(changes or [])])
+    return load_preset(backbone, [*given, *(changes or [])])
 
 
 def _items(preset, images: Path, name: str, captions: str, out: Path):
@@ -76,15 +76,7 @@ def tune(
     """Fine-tune on the pictures of a folder; Ctrl-C saves, the same command goes on."""
     from dopsd.commands import tune as job
 
-    preset = _preset(backbone, changes, tune__size=size, tune__learning_rate=learning_rate)
-    if steps:
-        kept = [c for c in preset.train.checkpoints if c < steps]
-        preset = _preset(
-            backbone,
-            [*(changes or []), f"train.steps={steps}", f"train.checkpoints={[*kept, steps]}"],
-            tune__size=size,
-            tune__learning_rate=learning_rate,
-        )
+    preset = _preset(backbone, changes, tune__size=size, tune__learning_rate=learning_rate, train__steps=steps)
     out = out or Path("tuned") / job.slug(name)
     items = _items(preset, images, name, captions, out)
     job.tune(preset, items, name, out, measured)

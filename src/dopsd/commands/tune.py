@@ -75,6 +75,7 @@ def tune(preset, items: list[Item], name: str, out: Path, measured: bool = True)
     """
     if (out / "checkpoints").exists():
         raise UserError(f"{out} holds a finished training; choose another --out, or move it away")
+    method = the_method(preset)
     settings, state = preset.tune, against_untouched.processes(preset.backbone)
     if measured:
         against_untouched.prepare(preset, items, out)  # what is missing is said before the training, not after it
@@ -85,7 +86,7 @@ def tune(preset, items: list[Item], name: str, out: Path, measured: bool = True)
     gallery = Gallery.of(backbone, settings.previews.prompts, settings.size, settings.nfe, settings.previews.seed)
     # all encoding comes before the transformer is opened, so that a small GPU holds one or the other
     with state.main_process_first():
-        Encoded(backbone, items, objectives.get(settings.method).needs_teacher, out / "features")
+        Encoded(backbone, items, method.needs.seen, out / "features")
     before = gallery.drawn(backbone)
 
     def preview(step: int) -> None:
@@ -96,7 +97,7 @@ def tune(preset, items: list[Item], name: str, out: Path, measured: bool = True)
     finished = train(
         backbone,
         items,
-        settings.method,
+        method,
         preset.train,
         seed=settings.seed,
         learning_rate=settings.learning_rate,
@@ -105,7 +106,7 @@ def tune(preset, items: list[Item], name: str, out: Path, measured: bool = True)
         cache=out / "features",
         preview=Preview(settings.previews.every, preview),
     )
-    last = finished / f"step-{preset.train.checkpoints[-1]:04d}"
+    last = finished / f"step-{preset.train.steps:04d}"
     backbone.transformer = None  # opened anew: what is shown is what a fresh model draws with the exported files
     backbone.free_encoders()
     lora = preset.train.tune == "lora"
@@ -129,9 +130,15 @@ def tune(preset, items: list[Item], name: str, out: Path, measured: bool = True)
     return out
 
 
+def the_method(preset) -> objectives.Method:
+    """The method of a preset, with its settings."""
+    name = preset.tune.method
+    return objectives.method(name, preset.methods[name], "the preset")
+
+
 def weights(out: Path, preset) -> Path:
     """The folder of a finished training's last weights, for `weights.put`."""
-    return out if preset.train.tune == "lora" else out / "checkpoints" / f"step-{preset.train.checkpoints[-1]:04d}"
+    return out if preset.train.tune == "lora" else out / "checkpoints" / f"step-{preset.train.steps:04d}"
 
 
 def card(out: Path, preset, items: list[Item], name: str) -> None:

@@ -1,4 +1,4 @@
-"""The section `train`: the training that all methods share."""
+"""The section `train`: the training that all methods share. What a field means stands in presets/defaults.yaml."""
 
 from __future__ import annotations
 
@@ -15,10 +15,6 @@ class Train(Section):
     steps: Count
     batch_size: Count
     accumulation: Count
-    rollout_steps: Count
-    loss: Literal["x0", "velocity"]
-    teacher: Literal["ema", "frozen", "live"]
-    ema: Share
     tune: Literal["lora", "full"]
     offload: bool
     lora_rank: Count
@@ -32,12 +28,19 @@ class Train(Section):
     checkpoints: tuple[Count, ...]
     save_every: Positive
 
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """The steps whose weights are kept, rising; the last step is one of them."""
+        return (*(c for c in self.checkpoints if c < self.steps), self.steps)
+
+    def result(self) -> dict:
+        """All that the result depends on: a plain dict without what changes only how long it takes or how often it saves."""
+        return self.model_dump(exclude={"cuda_graphs", "save_every"})
+
     @model_validator(mode="after")
     def _fits(self) -> Train:
         if self.batch_size % self.accumulation:
             raise ValueError(f"batch_size {self.batch_size} cannot be split into accumulation {self.accumulation}")
-        if list(self.checkpoints) != sorted(set(self.checkpoints)) or not self.checkpoints:
+        if list(self.checkpoints) != sorted(set(self.checkpoints)):
             raise ValueError("checkpoints must rise")
-        if self.checkpoints[-1] != self.steps:
-            raise ValueError(f"the last of checkpoints must be steps ({self.steps}), not {self.checkpoints[-1]}")
         return self

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 from safetensors.torch import load_file
 
-from dopsd import backbones, config
+from dopsd import backbones
 from dopsd.backbones.base import Backbone
+from dopsd.config.params import load
 from dopsd.evaluation.cell import Instruments, evaluate_cell
 from dopsd.evaluation.instruments.mini_clip import load_clip
 from dopsd.evaluation.instruments.reader import load_reader
@@ -53,7 +54,7 @@ def main(
     concept: Annotated[str, typer.Option()],
 ) -> None:
     """Write reports/metrics/cells/<method>/<concept>.json, an entry a seed, and the contact sheets."""
-    params = config.load()
+    params = load()
     tools = Instruments(load_reader(), load_clip())
     for name in method:
         backbone = backbones.load(params.backbone)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dopsd import config
+from dopsd.config.params import load
 from dopsd.stages._run import run
 from dopsd.support import paths
 from dopsd.world.concepts import write_concept_set
@@ -10,7 +10,7 @@ from dopsd.world.concepts import write_concept_set
 
 def main() -> None:
     """Write data/concepts/<name>/ for every concept that params.yaml names."""
-    params = config.load()
+    params = load()
     for concept in dict.fromkeys([*params.grid.concepts, params.step_size.concept]):
         write_concept_set(concept, paths.concept_set(concept), params.fetch.images, params.fetch.seed)
 

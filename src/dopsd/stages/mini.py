@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dopsd import config
+from dopsd.config.params import load_recipe
 from dopsd.mini.recipe import PARTS
 from dopsd.stages._run import run
 from dopsd.support import paths
@@ -18,7 +18,7 @@ def main(part: Annotated[str, typer.Argument()], models: Path = Path("models"), 
     """Train PART, a key of `recipe.PARTS` (reader, encoder, ..., turbo), by its section of params.yaml."""
     if part not in PARTS:
         raise UserError(f"unknown part {part!r}; known: {', '.join(PARTS)}")
-    recipe = config.load().recipe
+    recipe = load_recipe()
     PARTS[part](getattr(recipe, part), recipe.seed, models, work)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from dopsd import backbones, config
+from dopsd import backbones
+from dopsd.config.params import load
 from dopsd.evaluation.instruments.reader import load_reader
 from dopsd.evaluation.probe import probe
 from dopsd.stages._run import run
@@ -18,7 +19,7 @@ from dopsd.support.pictures import contact_sheet, to_pil
 
 def main() -> None:
     """Write reports/metrics/probe.json, reports/tables/probe.csv and the sheet of pictures, an entry a VLM."""
-    params = config.load()
+    params = load()
     reader, scores, tables, sheet = load_reader(), {}, [], []
     for vlm in (params.backbone.vlm, *params.probe.also):
         revision = params.backbone.vlm_revision if vlm == params.backbone.vlm else None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from safetensors.torch import save_file
 
-from dopsd import backbones, config
+from dopsd import backbones
+from dopsd.config.params import load
 from dopsd.evaluation.cell import draw_reference
 from dopsd.evaluation.instruments.reader import load_reader
 from dopsd.stages._run import run
@@ -13,7 +14,7 @@ from dopsd.support import paths
 
 def main() -> None:
     """Draw them for every seed of the grid, at every NFE that the seed is evaluated at."""
-    params = config.load()
+    params = load()
     backbone, reader = backbones.load(params.backbone), load_reader()
     for seed in params.grid.seeds:
         file = paths.reference(seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dopsd import config
+from dopsd.config.params import load
 from dopsd.report import claims, figures, grids, page, tables
 from dopsd.stages._run import run
 from dopsd.support import paths
@@ -14,7 +14,7 @@ from dopsd.world.scenes import CONCEPTS
 
 def main() -> None:
     """Write reports/tables, reports/figures and reports/REPORT.md, and show the summary."""
-    params = config.load()
+    params = load()
     grid, settings = params.grid, params.evaluate
     few, many = min(settings.nfe), max(settings.nfe)
     cells = tables.read_cells(grid.methods, grid.concepts, grid.seeds)

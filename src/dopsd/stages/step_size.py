@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dopsd import backbones, config
+from dopsd import backbones
+from dopsd.config.params import load
 from dopsd.evaluation.cell import Instruments
 from dopsd.evaluation.instruments.mini_clip import load_clip
 from dopsd.evaluation.instruments.reader import load_reader
@@ -16,7 +17,7 @@ from dopsd.world.concepts import load_training
 
 def main() -> None:
     """Write reports/metrics/step_size.json and the whole search to reports/tables/step_size.csv."""
-    params = config.load()
+    params = load()
     folder = paths.concept_set(params.step_size.concept)
     table = search(
         lambda: backbones.load(params.backbone),

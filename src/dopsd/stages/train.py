@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from dopsd import backbones, config
+from dopsd import backbones
+from dopsd.config.params import load
 from dopsd.sets.jsonl import read_set
 from dopsd.stages._run import run
 from dopsd.support import paths
@@ -25,7 +26,7 @@ def main(
 
     Trainings are moved there when all seeds are done, so that a killed stage repeats none of them.
     """
-    params = config.load()
+    params = load()
     if learning_rate is None:
         rates = read_json(paths.STEP_SIZE)
         if method not in rates:

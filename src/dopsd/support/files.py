@@ -34,6 +34,15 @@ def write_json(scores: dict, file: Path) -> None:
     file.write_text(json.dumps(rounded(scores), indent=1) + "\n", encoding="utf-8")
 
 
+def sort_metadata(file: Path) -> None:
+    """Put the header of a safetensors file in order: it is written in one that changes from run to run."""
+    with file.open("r+b") as f:
+        length = int.from_bytes(f.read(8), "little")
+        header = json.dumps(json.loads(f.read(length)), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        f.seek(8)
+        f.write(header.encode().ljust(length))
+
+
 def write_csv(table, file: Path) -> None:
     """Write a pandas table, rounded."""
     file.parent.mkdir(parents=True, exist_ok=True)

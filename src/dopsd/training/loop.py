@@ -17,13 +17,14 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 from tqdm import tqdm
 
-from dopsd import objectives
 from dopsd.backbones.base import Backbone
+from dopsd.config.train import Train
 from dopsd.method.context import Context
-from dopsd.objectives import Batch
+from dopsd.objectives import Batch, Method
 from dopsd.sets.items import Item
 from dopsd.support import seeds
 from dopsd.support.errors import UserError
+from dopsd.support.files import sort_metadata, write_json
 from dopsd.training import state
 from dopsd.training.encoded import Encoded, content
 from dopsd.training.graphs import Recorded
@@ -31,8 +32,9 @@ from dopsd.training.stop import Stopped, asked_to_stop, memory
 from dopsd.training.teacher import Teacher
 from dopsd.training.weights import Weights, begin
 
-LOG = ("step", "loss", "lr", "grad_norm", "seconds")
+LOG = ("step", "loss", "lr", "grad_norm")
 LOG_FILE = "loss.csv"  # the last file of a training: where it stands, the training is finished
+TIME_FILE = "time.json"  # how long it took: apart, since no two equal trainings share it
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,14 @@ class Preview:
 
 
 def draw_batch(
-    data: Encoded, backbone: Backbone, settings, seed: int, step: int, process: int = 0, processes: int = 1
+    data: Encoded,
+    backbone: Backbone,
+    settings: Train,
+    rollout_steps: int,
+    seed: int,
+    step: int,
+    process: int = 0,
+    processes: int = 1,
 ) -> list[Batch]:
     """The batch of a step, in `accumulation` parts: this process's share of it. A pure function of seed and step: the same
     images, captions and noise for every method, however the batch is split and wherever a training is resumed."""
@@ -53,7 +62,7 @@ def draw_batch(
     x0 = torch.stack([v.latents for v in visits])
     noise = torch.randn(x0.shape, generator=generator)
     times = backbone.random_times(len(x0), x0.shape[-2:], generator)
-    grid = backbone.step_grid(settings.rollout_steps, x0.shape[-2:]).to(backbone.device)
+    grid = backbone.step_grid(rollout_steps, x0.shape[-2:]).to(backbone.device)
     size = settings.batch_size // (settings.accumulation * processes)
     parts = []
     for i in range(process * size, settings.batch_size, size * processes):
@@ -68,12 +77,12 @@ def draw_batch(
 class Training:
     """The state of one training: student, teacher, optimiser, step and log."""
 
-    def __init__(self, backbone: Backbone, method: str, settings, seed: int, learning_rate: float):
+    def __init__(self, backbone: Backbone, method: Method, settings: Train, seed: int, learning_rate: float):
         self.backbone, self.settings, self.seed = backbone, settings, seed
-        self.objective = objectives.get(method)
+        self.method, needs = method, method.needs
         self.weights = begin(backbone, settings, seed)
         self.parameters = self.weights.parameters
-        self.teacher = Teacher(self.weights, settings) if self.objective.needs_teacher else None
+        self.teacher = Teacher(self.weights, needs.teacher, needs.decay) if needs.teacher else None
         if settings.gradient_checkpointing:
             # no dropout anywhere, so no random state to keep (which a CUDA graph could not)
             backbone.transformer.enable_gradient_checkpointing(
@@ -101,7 +110,9 @@ class Training:
     def batch(self, data: Encoded) -> list[Batch]:
         """This process's share of the next batch."""
         here, of = self.accelerator.process_index, self.accelerator.num_processes
-        return draw_batch(data, self.backbone, self.settings, self.seed, self.step, here, of)
+        return draw_batch(
+            data, self.backbone, self.settings, self.method.needs.rollout_steps, self.seed, self.step, here, of
+        )
 
     def teach(self, x: Tensor, t: Tensor, context: Context) -> Tensor:
         """u_t, the teacher's velocity."""
@@ -128,7 +139,7 @@ class Training:
     def _passes(self, part: Batch) -> Tensor:
         """Forward and backward over a part of a batch -> its share of the batch's loss, float64."""
         total = torch.zeros((), device=self.backbone.device, dtype=torch.float64)
-        for loss in self.objective.loss(self.backbone.velocity, self.teach, part, self.settings):
+        for loss in self.method.loss(self.backbone.velocity, self.teach, part):
             loss = loss / self.settings.accumulation
             self.accelerator.backward(loss)
             total += loss.detach()
@@ -174,6 +185,8 @@ def save_weights(weights: Weights, folder: Path) -> None:
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     weights.save(temporary)
+    for file in temporary.rglob("*.safetensors"):
+        sort_metadata(file)
     publish(temporary, folder)
 
 
@@ -200,11 +213,11 @@ def run(training: Training, data: Encoded, folder: Path, name: str, preview: Pre
             loss, norm = training.advance(training.batch(data))
             training.seconds += time.time() - begun
             rate = training.optimizer.param_groups[0]["lr"]
-            training.log.append((training.step, loss, rate, norm, round(training.seconds, 3)))
+            training.log.append((training.step, loss, rate, norm))
             bar.update()
             bar.set_postfix(loss=f"{loss:.4f}", memory=memory(training.backbone.device))
             stopping = training.anyone(stop.asked)
-            if main and training.step in settings.checkpoints:
+            if main and training.step in settings.kept:
                 save_weights(training.weights, folder / f"step-{training.step:04d}")
             if preview and (training.step % preview.every == 0 or training.step == settings.steps):
                 preview.draw(training.step)
@@ -216,6 +229,7 @@ def run(training: Training, data: Encoded, folder: Path, name: str, preview: Pre
         raise Stopped(f"stopped after step {training.step} of {settings.steps}; the same command goes on from there")
     if main:
         state_file.unlink(missing_ok=True)
+        write_json({"seconds": training.seconds, "steps": training.step}, folder / TIME_FILE)
         write_log(training.log, folder / LOG_FILE)
     training.accelerator.wait_for_everyone()
 
@@ -223,8 +237,8 @@ def run(training: Training, data: Encoded, folder: Path, name: str, preview: Pre
 def train(
     backbone: Backbone,
     items: list[Item],
-    method: str,
-    settings,
+    method: Method,
+    settings: Train,
     *,
     seed: int,
     learning_rate: float,
@@ -240,13 +254,20 @@ def train(
     same ones, and a finished one is not repeated until `publish` has moved it. Raises UserError on a broken set, a broken
     state or a loss that is not a number, Stopped on Ctrl-C.
     """
-    identity = (method, [content(i) for i in items], settings.model_dump(), seed, learning_rate)
+    identity = (
+        method.name,
+        method.settings.model_dump(),
+        [content(i) for i in items],
+        settings.result(),
+        seed,
+        learning_rate,
+    )
     folder = work / state.fingerprint(*identity, backbone.settings.model_dump())
     if (folder / LOG_FILE).exists():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
     with Accelerator(cpu=backbone.device.type == "cpu").main_process_first():
-        data = Encoded(backbone, items, objectives.get(method).needs_teacher, cache)
+        data = Encoded(backbone, items, method.needs.seen, cache)
     training = Training(backbone, method, settings, seed, learning_rate)
     if left := state.load(folder / "state.pt"):
         training.restore(left)

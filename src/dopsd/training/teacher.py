@@ -14,14 +14,14 @@ from dopsd.training.weights import Weights
 class Teacher:
     """A second set of the tuned weights.
 
-    kind "ema": theta_bar <- d theta_bar + (1 - d) theta after every optimiser step, in float32; "frozen": stays at the
-    start; "live": the student itself, no second set.
+    kind "ema": with decay d, theta_bar <- d theta_bar + (1 - d) theta after every optimiser step, in float32; "frozen": stays
+    at the start; "live": the student itself, no second set.
     """
 
-    def __init__(self, weights: Weights, settings):
-        self.weights, self.kind = weights, settings.teacher
+    def __init__(self, weights: Weights, kind: str, decay: float):
+        self.weights, self.kind = weights, kind
         self.parameters: list[Tensor] = [] if self.kind == "live" else weights.add_teacher()
-        self._average = get_ema_multi_avg_fn(settings.ema)
+        self._average = get_ema_multi_avg_fn(decay)
 
     @torch.no_grad()
     def update(self) -> None:

@@ -1,0 +1,88 @@
+"""The only reader of params.yaml and of the presets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import model_validator
+
+from dopsd.config import preset
+from dopsd.config.backbone import Backbone
+from dopsd.config.preset import Preset
+from dopsd.config.recipe import Recipe
+from dopsd.config.section import Section, parsed, validated
+from dopsd.config.study import Evaluate, Execute, Fetch, Grid, Miniature, Probe, StepSize
+from dopsd.config.train import Train
+from dopsd.support.errors import UserError
+
+FILE = Path("params.yaml")
+RECIPE = Path("miniature/params.yaml")
+SHARED = ("backbone", "train", "methods")  # sections of params.yaml and of a preset alike
+Methods = dict[str, dict[str, Any]]  # each method reads its own settings (`objectives.method`)
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    execute: Execute
+    backbone: Backbone
+    fetch: Fetch
+    grid: Grid
+    train: Train
+    methods: Methods
+    step_size: StepSize
+    evaluate: Evaluate
+    probe: Probe
+    miniature: Miniature
+
+    @model_validator(mode="after")
+    def _fits(self) -> Params:
+        if self.backbone.name != "zimage":
+            raise ValueError(
+                f"backbone.name {self.backbone.name!r}: the probe and the comparison are about a teacher that sees through a "
+                "VLM (name: zimage); tune this model with `dopsd tune --backbone klein-4b`"
+            )
+        if self.step_size.concept in self.grid.concepts:
+            raise ValueError(
+                f"step_size.concept {self.step_size.concept!r} is one of grid.concepts; choose the step size on another"
+            )
+        if unset := [m for m in self.grid.trained if m not in self.methods]:
+            raise ValueError(
+                f"grid.trained names {unset[0]!r}, which has no entry in methods; write `{unset[0]}: {{}}` there"
+            )
+        return self
+
+
+class RecipeParams(Section):
+    """All of miniature/params.yaml."""
+
+    recipe: Recipe
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{file}: missing; run from the repository's root, where params.yaml is") from None
+
+
+def load(file: Path = FILE) -> Params:
+    """Read and validate params.yaml; UserError with file, field and remedy where it is missing or wrong.
+
+    It says what differs from the preset that it extends, of the sections that both have (`SHARED`).
+    """
+    tree = preset.extended(parsed(_text(file), str(file)), str(file), SHARED)
+    return validated(Params, tree, str(file))
+
+
+def load_recipe(file: Path = RECIPE) -> Recipe:
+    """Read and validate miniature/params.yaml, as `load` does."""
+    return validated(RecipeParams, parsed(_text(file), str(file)), str(file)).recipe
+
+
+def load_preset(name: str, changes: Sequence[str] = ()) -> Preset:
+    """A preset by name or file, with `SECTION.FIELD=VALUE` changes, validated as params.yaml is."""
+    tree, where = preset.tree_of(name)
+    return validated(Preset, preset.with_changes(tree, list(changes), where), where)

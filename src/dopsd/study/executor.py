@@ -1,0 +1,102 @@
+"""Cells side by side: on the cores and GPUs of this machine by joblib, or on a SLURM cluster by submitit."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import joblib
+import torch
+from tqdm import tqdm
+
+from dopsd.support.errors import UserError
+
+Result = TypeVar("Result")
+JOBS = "DOPSD_JOBS"  # of the environment: jobs at a time, for one run
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a job runs: "cpu", "cuda:0", ..., and its share of the cores."""
+
+    device: str
+    threads: int
+
+
+def places(settings, device: str) -> list[Place]:
+    """A place for each job that may run at a time. device: "auto", "cpu" or "cuda", as the backbone asks.
+
+    On GPUs `settings.jobs_per_gpu` on each; on the CPU as many as there are cores; `settings.jobs`, or DOPSD_JOBS, where
+    that is given. UserError where DOPSD_JOBS is no number.
+    """
+    gpus = torch.cuda.device_count() if device != "cpu" else 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    asked = os.environ.get(JOBS) or settings.jobs or (gpus * settings.jobs_per_gpu or cores)
+    try:
+        jobs = max(1, int(asked))
+    except ValueError:
+        raise UserError(f"{JOBS}={asked!r} of the environment: give a number of jobs, or unset it") from None
+    names = [f"cuda:{i % gpus}" if gpus else "cpu" for i in range(jobs)]
+    return [Place(name, max(1, cores // jobs)) for name in names]
+
+
+def _here(function: Callable[..., Result], place: Place, *arguments) -> Result:
+    """Run a job in this process, on its place."""
+    torch.set_num_threads(place.threads)
+    if place.device.startswith("cuda"):
+        torch.cuda.set_device(place.device)
+    return function(*arguments, place.device)
+
+
+def _numbered(function: Callable[..., Result], place: Place, number: int, *arguments) -> tuple[int, Result]:
+    return number, _here(function, place, *arguments)
+
+
+def _quietly(function: Callable[..., Result], place: Place, number: int, *arguments) -> tuple[int, Result]:
+    """`_numbered` in a worker process: bars of several processes on one screen would overwrite each other."""
+    os.environ["TQDM_DISABLE"] = "1"
+    return _numbered(function, place, number, *arguments)
+
+
+def side_by_side(
+    function: Callable[..., Result], jobs: Sequence[tuple], settings, device: str, what: str, work: Path
+) -> list[Result]:
+    """`function(*job, device)` for every job -> results in the jobs' order, with a progress bar named `what`.
+
+    function: of a module's top level. settings: the section `execute` (jobs, jobs_per_gpu, cluster). work: where submitit
+    keeps its files. The first error ends the run; what other jobs have finished by then stays finished.
+    """
+    if not jobs:
+        return []
+    if settings.cluster != "none":
+        return _on_cluster(function, jobs, settings, device, what, work)
+    at = places(settings, device)[: len(jobs)]
+    run = _numbered if len(at) == 1 else _quietly
+    calls = (joblib.delayed(run)(function, at[i % len(at)], i, *job) for i, job in enumerate(jobs))
+    parallel = joblib.Parallel(len(at), return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1)
+    return _gathered(parallel(calls), len(jobs), what)
+
+
+def _gathered(results, n: int, what: str) -> list:
+    out: dict[int, object] = {}
+    for number, result in tqdm(results, total=n, desc=what, unit="cell", mininterval=1):
+        out[number] = result
+    return [out[i] for i in range(n)]
+
+
+def _on_cluster(function: Callable[..., Result], jobs: Sequence[tuple], settings, device: str, what: str, work: Path):
+    import submitit
+
+    executor = submitit.AutoExecutor(work, cluster=settings.cluster)
+    executor.update_parameters(
+        name=what, timeout_min=settings.minutes, gpus_per_node=settings.gpus, cpus_per_task=settings.cores
+    )
+    if settings.cluster == "slurm":
+        executor.update_parameters(slurm_array_parallelism=settings.jobs or len(jobs), **settings.slurm)
+    place = Place("cuda:0" if settings.gpus else "cpu", settings.cores)
+    with executor.batch():
+        submitted = [executor.submit(_numbered, function, place, i, *job) for i, job in enumerate(jobs)]
+    return _gathered((job.result() for job in submitit.helpers.as_completed(submitted)), len(jobs), what)

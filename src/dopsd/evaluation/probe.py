@@ -12,11 +12,10 @@ import torch
 from torch import Tensor
 
 from dopsd.evaluation import prompts
-from dopsd.evaluation.cell import Number
 from dopsd.evaluation.drawing import draw
 from dopsd.evaluation.instruments.fidelity import found
 from dopsd.evaluation.instruments.reader import Reader
-from dopsd.evaluation.statistics import interval
+from dopsd.evaluation.statistics import Number, interval
 from dopsd.support.pictures import to_pil
 from dopsd.support.seeds import stream
 from dopsd.world.scenes import ATTRIBUTES, NAMES, SIZE, Scenes, render, sample_scenes, visible

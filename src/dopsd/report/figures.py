@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,8 @@ from dopsd.support import paths
 from dopsd.support.errors import UserError
 
 SHOWN = 3  # pictures a cell of the comparison
-COLOURS = {"base": "#777777", "described": "#2a9d4e", "sft": "#d9822b", "dopsd": "#2566c7"}
-NAMES = {"base": "Base", "described": "Base, concept described", "sft": "SFT", "dopsd": "D-OPSD"}
+COLOURS = {"untouched": "#777777", "described": "#2a9d4e", "sft": "#d9822b", "dopsd": "#2566c7"}
+NAMES = {"untouched": "Untouched", "described": "Untouched, described", "sft": "SFT", "dopsd": "D-OPSD"}
 
 
 def label(method: str) -> str:
@@ -29,15 +30,19 @@ def colour(method: str) -> str | None:
     return COLOURS.get(method)
 
 
-def comparison(concepts: list[str], methods: list[str], seed: int, noises: int) -> Figure:
-    """The paper's figure: a row a concept; training pictures, then every method on equal prompts and noise."""
+def comparison(concepts: Sequence[str], last: dict[str, int], seed: int, few: int, noises: int) -> Figure:
+    """The paper's figure: a row a concept; training pictures, then every method at its last step, on equal prompts and noise.
+
+    last: the methods that are shown, and each one's last step; few: the NFE.
+    """
     rows = []
     for concept in concepts:
         folder = paths.concept_set(concept) / "target_images"
         training = [read_picture(f) for f in sorted(folder.glob("*.png"))[:SHOWN]]
-        cells = [read_tiles(paths.samples(m, concept, seed) / "scenes.png", SHOWN, noises) for m in methods]
+        files = [paths.sheet_file(paths.samples(m, concept, seed), step, "scenes", few) for m, step in last.items()]
+        cells = [read_tiles(file, SHOWN, noises) for file in files]
         rows.append([np.concatenate(training, 1), *cells])
-    return picture_grid(rows, ["Training images", *map(label, methods)], concepts)
+    return picture_grid(rows, ["Training images", *map(label, last)], list(concepts))
 
 
 def _means(table: pd.DataFrame, by: list[str], score: str) -> pd.DataFrame:
@@ -47,8 +52,9 @@ def _means(table: pd.DataFrame, by: list[str], score: str) -> pd.DataFrame:
 
 
 def _arms(means: pd.DataFrame) -> np.ndarray:
-    """Lengths of the error bars; a jackknife's centre can lie outside a bootstrap's interval by a rounding error."""
-    return np.maximum([means.value - means.low, means.high - means.value], 0)
+    """Lengths of the error bars: none where one unit has no interval."""
+    arms = [means.value - means.low.astype(float), means.high.astype(float) - means.value]
+    return np.nan_to_num(np.maximum(arms, 0))
 
 
 def fidelity_retention(table: pd.DataFrame) -> Figure:
@@ -57,7 +63,7 @@ def fidelity_retention(table: pd.DataFrame) -> Figure:
     panels = {
         "retention_frechet": "ordinary prompts: Fréchet distance\nto the untouched model (lower = kept)",
         "sharpness": "new scenes: sharpness\n(1 = as sharp as the world's renders)",
-        "leakage": "ordinary prompts: concept's attributes\ndrawn unasked (base = chance)",
+        "leakage": "ordinary prompts: concept's attributes\ndrawn unasked (untouched = chance)",
     }
     figure = Figure(figsize=(15, 4.6), layout="constrained")
     for axes, (score, title) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
@@ -86,7 +92,7 @@ def _cap(axes, table: pd.DataFrame, score: str, top: float = 1.5) -> None:
 
 
 def nfe(cells: dict[tuple[str, str, int], dict]) -> Figure:
-    """Quality on ordinary prompts against the number of steps, before (base) and after each fine-tuning."""
+    """Quality on ordinary prompts against the number of steps, of the untouched model and after each fine-tuning."""
     panels = {
         "quality_frechet": "Fréchet distance to held-out renders (lower = better)",
         "quality_adherence": "adherence to the prompt",
@@ -97,7 +103,7 @@ def nfe(cells: dict[tuple[str, str, int], dict]) -> Figure:
     rows = [
         {"method": method, "nfe": int(steps)} | {k: scores[k]["value"] for k in panels}
         for (method, _, _), ordinary in last.items()
-        if len(ordinary) == full and method != "described"  # on ordinary prompts that is the base
+        if len(ordinary) == full and method != "described"  # on ordinary prompts that is the untouched model
         for steps, scores in ordinary.items()
     ]
     table = pd.DataFrame(rows)

@@ -13,7 +13,7 @@ SCENES = ("concept_fidelity", "clip_i", "adherence", "style", "sharpness", "copy
 ORDINARY = ("retention_frechet", "retention_kid", "retention_adherence", "retention_sharpness", "leakage")
 COLUMNS = ["method", "concept", "kind", "seed", "step", "nfe", *SCENES, *ORDINARY]
 AGAINST = "sft"
-LOSS = ("loss", "lr", "grad_norm")  # a loss.csv has its times too, which no two runs share
+LOSS = ("loss", "lr", "grad_norm")
 
 
 def read_cells(methods: list[str], concepts: list[str], seeds: list[int]) -> dict[tuple[str, str, int], dict]:
@@ -84,7 +84,12 @@ def summary(cells: dict[tuple[str, str, int], dict]) -> pd.DataFrame:
                 other = [flat[AGAINST][unit][name] for unit in rows]
                 line |= _prefixed("difference", paired_difference(values, other))
             out.append(line)
-    return pd.DataFrame(out)
+    return _numbers(pd.DataFrame(out))
+
+
+def _numbers(table: pd.DataFrame) -> pd.DataFrame:
+    """The same with an interval that is not there as NaN, in columns of floats."""
+    return table.astype({c: float for c in table.columns if c not in ("score", "method", "n")})
 
 
 def at_step(cell: dict, step: str) -> dict[str, float]:
@@ -104,20 +109,26 @@ def first_reaching(rows: list[dict[str, float]], level: float) -> dict[str, floa
     raise ValueError(f"no checkpoint reaches a concept fidelity of {level}")
 
 
-def against_untouched(row: dict[str, float], base: dict[str, float], described: dict[str, float]) -> dict[str, float]:
+def against_untouched(
+    row: dict[str, float], untouched: dict[str, float], described: dict[str, float] | None
+) -> dict[str, float]:
     """The scores that set a checkpoint's row beside the untouched model's, on the same prompts and noise.
 
-    fidelity_gain: concept fidelity less the base's. sharpness_kept: over the described row's. gap_growth_*: the few-step
-    gap over the base's; above 1 few steps have lost more than many (the sharpness gap falls then, so it is inverted).
+    fidelity_gain: concept fidelity less the untouched model's. sharpness_kept: over the described row's, where there is
+    one. gap_growth_*: the few-step gap over the untouched model's; above 1 few steps have lost more than many (the
+    sharpness gap falls then, so it is inverted).
     """
-    return {
-        "fidelity_gain": row["concept_fidelity"] - base["concept_fidelity"],
-        "sharpness_kept": row["sharpness"] / described["sharpness"],
-        "gap_growth_frechet": row["few_step_frechet"] / base["few_step_frechet"],
-        "gap_growth_sharpness": base["few_step_sharpness"] / row["few_step_sharpness"],
+    kept = {"sharpness_kept": row["sharpness"] / described["sharpness"]} if described else {}
+    return kept | {
+        "fidelity_gain": row["concept_fidelity"] - untouched["concept_fidelity"],
+        "gap_growth_frechet": row["few_step_frechet"] / untouched["few_step_frechet"],
+        "gap_growth_sharpness": untouched["few_step_sharpness"] / row["few_step_sharpness"],
     }
 
 
+MATCHED_COLUMNS = ("value", "low", "high", "n") + tuple(
+    f"{of}{end}" for of in ("against", "difference") for end in ("", "_low", "_high")
+)
 MATCHED = ("step", *SCENES, *ORDINARY, "fidelity_gain", "sharpness_kept", "gap_growth_frechet", "gap_growth_sharpness")
 
 
@@ -131,20 +142,20 @@ def matched(cells: dict[tuple[str, str, int], dict], trained: list[str]) -> pd.D
     units = list(dict.fromkeys((concept, seed) for _, concept, seed in cells))
     rows = {key: [at_step(c, s) | {"step": float(s)} for s in sorted(c["steps"], key=int)] for key, c in cells.items()}
     out = []
-    for method in (m for m in trained if m != AGAINST):
+    for method in (m for m in trained if m != AGAINST and AGAINST in trained):
         pairs = []
         for unit in units:
             pair = rows[method, *unit], rows[AGAINST, *unit]
             level = min(max(row["concept_fidelity"] for row in training) for training in pair)
             reached = [first_reaching(training, level) for training in pair]
-            (base,), (described,) = rows["base", *unit], rows["described", *unit]
-            pairs.append([row | against_untouched(row, base, described) for row in reached])
-        for score in MATCHED:
+            (untouched,), (described,) = rows["untouched", *unit], rows.get(("described", *unit), [None])
+            pairs.append([row | against_untouched(row, untouched, described) for row in reached])
+        for score in (s for s in MATCHED if s in pairs[0][0]):
             mine, other = ([pair[k][score] for pair in pairs] for k in (0, 1))
             line = {"score": score, "method": method, **interval(mine)}
             line |= _prefixed("against", interval(other)) | _prefixed("difference", paired_difference(mine, other))
             out.append(line)
-    return pd.DataFrame(out)
+    return _numbers(pd.DataFrame(out, columns=["score", "method", *MATCHED_COLUMNS]))
 
 
 def _prefixed(name: str, number: dict) -> dict:
@@ -164,11 +175,15 @@ def matched_markdown(table: pd.DataFrame, names: dict[str, str]) -> str:
         }
         for r in table[table.score.isin(names)].itertuples()
     ]
+    if not rows:
+        return f"Not measured: it needs {AGAINST} and another trained method.\n"
     return pd.DataFrame(rows).to_markdown(index=False) + "\n"
 
 
 def number_text(value: float, low: float, high: float, sign: bool = False) -> str:
-    """A number with its interval: three decimals, one where it is 10 or more; with its sign for a difference."""
+    """A number with its interval, if it has one: three decimals, one where it is 10 or more; a difference with its sign."""
+    if pd.isna(low):  # one unit has no interval
+        return f"{value:{'+' if sign else ''}.{3 if abs(value) < 10 else 1}f}"
     digits = 3 if max(abs(value), abs(low), abs(high)) < 10 else 1
     form = f"{'+' if sign else ''}.{digits}f"
     value, low, high = (round(x, digits) + 0.0 for x in (value, low, high))  # + 0.0: no negative zeros

@@ -61,6 +61,14 @@ def _quietly(function: Callable[..., Result], place: Place, number: int, *argume
     return _numbered(function, place, number, *arguments)
 
 
+def _caught(function: Callable[..., Result], place: Place, number: int, *arguments) -> tuple[int, Result | UserError]:
+    """`_numbered` on a cluster, where an error that is raised comes back as a trace of text only."""
+    try:
+        return _numbered(function, place, number, *arguments)
+    except UserError as error:
+        return number, error
+
+
 def side_by_side(
     function: Callable[..., Result], jobs: Sequence[tuple], settings, device: str, what: str, work: Path
 ) -> list[Result]:
@@ -98,5 +106,8 @@ def _on_cluster(function: Callable[..., Result], jobs: Sequence[tuple], settings
         executor.update_parameters(slurm_array_parallelism=settings.jobs or len(jobs), **settings.slurm)
     place = Place("cuda:0" if settings.gpus else "cpu", settings.cores)
     with executor.batch():
-        submitted = [executor.submit(_numbered, function, place, i, *job) for i, job in enumerate(jobs)]
-    return _gathered((job.result() for job in submitit.helpers.as_completed(submitted)), len(jobs), what)
+        submitted = [executor.submit(_caught, function, place, i, *job) for i, job in enumerate(jobs)]
+    out = _gathered((job.result() for job in submitit.helpers.as_completed(submitted)), len(jobs), what)
+    for error in (x for x in out if isinstance(x, UserError)):
+        raise error
+    return out

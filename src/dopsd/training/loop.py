@@ -262,7 +262,7 @@ def train(
         seed,
         learning_rate,
     )
-    folder = work / state.fingerprint(*identity, backbone.settings.model_dump())
+    folder = work / state.fingerprint(*identity, backbone.settings.model_dump(exclude={"device"}))
     if (folder / LOG_FILE).exists():
         return folder
     folder.mkdir(parents=True, exist_ok=True)

@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
-LAST = (  # of each method, at its last step; @few and @many stand for the NFE
-    "concept_fidelity",
+SCENES = ("concept_fidelity", "sharpness")  # of every method, at its last step
+KEPT = (
     "adherence",
-    "sharpness",
     "leakage@few",
     "retention_frechet@few",
     "few_step_frechet",
-)
+)  # of the trained ones; @few: in few steps
 MATCHED = ("sharpness", "leakage", "retention_frechet")  # differences to SFT where both draw the concept equally well
+PROBE = ("image_text", "wrong_image_text")
 
 
-def headline(summary: pd.DataFrame, matched: pd.DataFrame, probe: dict, few: int) -> dict[str, dict[str, float]]:
+def headline(
+    summary: pd.DataFrame, matched: pd.DataFrame, probe: dict, trained: Sequence[str], few: int
+) -> dict[str, dict[str, float]]:
     """{method: {score: mean}}, {"at equal fidelity": {"score, method less sft": difference}}, {"probe": {context: share}}.
 
     summary, matched: see `tables`; probe: the stage's scores, of which the first VLM's in the native steps are shown.
     """
     out: dict[str, dict[str, float]] = {}
-    for name in LAST:
+    for name in (*SCENES, *KEPT):
         for row in summary[summary.score == name.replace("@few", f"@{few}")].itertuples():
-            out.setdefault(row.method, {})[name.removesuffix("@few")] = row.value
+            if name in SCENES or row.method in trained:
+                out.setdefault(row.method, {})[name.removesuffix("@few")] = row.value
     if not matched.empty:
         rows = matched[matched.score.isin(MATCHED)]
         out["at equal fidelity"] = {f"{r.score}, {r.method} less sft": r.difference for r in rows.itertuples()}
     native = next(iter(next(iter(probe.values())).values()))
-    out["probe"] = {context: scores["mean"]["value"] for context, scores in native.items()}
+    out["probe"] = {context: native[context]["mean"]["value"] for context in PROBE if context in native}
     return out

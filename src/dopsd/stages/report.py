@@ -46,7 +46,7 @@ def main() -> None:
     (paths.TABLES / "summary.md").write_text(text, encoding="utf-8")
 
     scores = {n: read_json(paths.METRICS / f"{n}.json") for n in ("probe", "miniature", "step_size")}
-    write_json(headline(summary, matched, scores["probe"], few), paths.SUMMARY)
+    write_json(headline(summary, matched, scores["probe"], grid.trained, few), paths.SUMMARY)
     last = {m: params.train.steps if m in grid.trained else 0 for m in grid.methods if m != "described"}
     drawn = {
         "comparison": figures.comparison(grid.concepts, last, grid.seeds[0], few, settings.noises),

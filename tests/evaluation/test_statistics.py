@@ -23,7 +23,8 @@ def test_groups_are_the_units():
 
 
 def test_one_unit_has_no_interval_and_nothing_is_an_error():
-    assert interval([0.3]) == {"value": 0.3, "low": 0.3, "high": 0.3, "n": 1}
+    assert interval([0.3]) == {"value": 0.3, "low": None, "high": None, "n": 1}
+    assert interval([0.25, 0.75], group=[1, 1])["low"] is None
     for bad in ([], [1.0, float("nan")]):
         with pytest.raises(ValueError, match="finite"):
             interval(bad)

@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(abspath $(VENV))/bin
 READY := $(VENV)/.ready
-JOBS ?= 2
+JOBS ?= # cells at a time; as many as cores, or as params.yaml says, if not given
 PROMPT ?= a large striped red star on sand banded , photo style
 
 export PATH := $(BIN):$(PATH)
@@ -24,8 +24,8 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-repro: $(READY) ## the paper's comparison: dvc repro, JOBS stages at a time, then the summary
-	$(BIN)/python -m dopsd.support.repro --jobs $(JOBS)
+repro: $(READY) ## the paper's comparison: dvc repro, with JOBS cells at a time, then the summary
+	DOPSD_JOBS=$(JOBS) $(BIN)/dvc repro
 	@cat reports/tables/summary.md
 	@echo
 	@echo "Report: reports/REPORT.md   Comparison: reports/figures/comparison.png   Notebook: reports/notebooks/comparison.html"

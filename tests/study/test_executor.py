@@ -13,10 +13,8 @@ from dopsd.support.errors import UserError
 
 
 @pytest.fixture(autouse=True)
-def _threads(monkeypatch):
+def _as_params_say(monkeypatch):
     monkeypatch.delenv(executor.JOBS, raising=False)
-    yield
-    torch.set_num_threads(1)
 
 
 def test_results_come_in_the_jobs_order_from_as_many_processes_as_asked(tmp_path):
@@ -25,6 +23,9 @@ def test_results_come_in_the_jobs_order_from_as_many_processes_as_asked(tmp_path
     assert [r[0] for r in alone] == [0, 1, 4, 9, 16] and len({r[2] for r in alone}) == 1
     both = side_by_side(jobs.square, given, Execute(jobs=2), "cpu", "test", tmp_path)
     assert [r[0] for r in both] == [0, 1, 4, 9, 16] and {r[1] for r in both} == {"cpu"}
+    assert {r[3] for r in both} == {places(Execute(jobs=2), "cpu")[0].threads} and alone[0][
+        3
+    ] == torch.get_num_threads()
     assert alone[0][2] not in {r[2] for r in both}
     assert side_by_side(jobs.square, [], Execute(), "cpu", "test", tmp_path) == []
 

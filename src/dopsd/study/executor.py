@@ -43,28 +43,24 @@ def places(settings, device: str) -> list[Place]:
     return [Place(name, max(1, cores // jobs)) for name in names]
 
 
-def _here(function: Callable[..., Result], place: Place, *arguments) -> Result:
-    """Run a job in this process, on its place."""
-    torch.set_num_threads(place.threads)
+def _numbered(function: Callable[..., Result], place: Place, number: int, *arguments) -> tuple[int, Result]:
+    """Run a job on its GPU, or on the CPU, with as many threads as this process has."""
     if place.device.startswith("cuda"):
         torch.cuda.set_device(place.device)
-    return function(*arguments, place.device)
+    return number, function(*arguments, place.device)
 
 
-def _numbered(function: Callable[..., Result], place: Place, number: int, *arguments) -> tuple[int, Result]:
-    return number, _here(function, place, *arguments)
-
-
-def _quietly(function: Callable[..., Result], place: Place, number: int, *arguments) -> tuple[int, Result]:
-    """`_numbered` in a worker process: bars of several processes on one screen would overwrite each other."""
+def _in_worker(function: Callable[..., Result], place: Place, number: int, *arguments) -> tuple[int, Result]:
+    """`_numbered` in a process of its own: on its share of the cores, and without bars, which would overwrite each other."""
+    torch.set_num_threads(place.threads)
     os.environ["TQDM_DISABLE"] = "1"
     return _numbered(function, place, number, *arguments)
 
 
 def _caught(function: Callable[..., Result], place: Place, number: int, *arguments) -> tuple[int, Result | UserError]:
-    """`_numbered` on a cluster, where an error that is raised comes back as a trace of text only."""
+    """`_in_worker` on a cluster, where an error that is raised comes back as a trace of text only."""
     try:
-        return _numbered(function, place, number, *arguments)
+        return _in_worker(function, place, number, *arguments)
     except UserError as error:
         return number, error
 
@@ -82,7 +78,7 @@ def side_by_side(
     if settings.cluster != "none":
         return _on_cluster(function, jobs, settings, device, what, work)
     at = places(settings, device)[: len(jobs)]
-    run = _numbered if len(at) == 1 else _quietly
+    run = _numbered if len(at) == 1 else _in_worker
     calls = (joblib.delayed(run)(function, at[i % len(at)], i, *job) for i, job in enumerate(jobs))
     parallel = joblib.Parallel(len(at), return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1)
     return _gathered(parallel(calls), len(jobs), what)

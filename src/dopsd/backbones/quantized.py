@@ -30,11 +30,11 @@ def check(kind: str, device: torch.device, compiled: bool) -> None:
 def storage(kind: str, dtype: torch.dtype):
     """diffusers' quantization config for weights kept in "int8" or "nf4" (4 bit); None for the others."""
     if kind == "nf4":
-        from diffusers import BitsAndBytesConfig
+        from diffusers.quantizers.quantization_config import BitsAndBytesConfig
 
         return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
     if kind == "int8":
-        from diffusers import TorchAoConfig
+        from diffusers.quantizers.quantization_config import TorchAoConfig
         from torchao.quantization import Int8WeightOnlyConfig
 
         return TorchAoConfig(Int8WeightOnlyConfig())
@@ -49,5 +49,5 @@ def multiply_in_fp8(transformer: nn.Module) -> None:
     convert_to_float8_training(
         transformer,
         config=Float8LinearConfig.from_recipe_name("rowwise"),
-        module_filter_fn=lambda layer, name: min(layer.weight.shape) >= SMALLEST,
+        module_filter_fn=lambda layer, name: isinstance(layer, nn.Linear) and min(layer.weight.shape) >= SMALLEST,
     )

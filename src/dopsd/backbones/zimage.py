@@ -8,15 +8,19 @@ released code).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, ZImagePipeline, ZImageTransformer2DModel
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.transformers.transformer_z_image import ZImageTransformer2DModel
+from diffusers.pipelines.z_image.pipeline_z_image import ZImagePipeline
 from PIL.Image import Image
 from torch import Tensor
 from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 
 from dopsd.backbones.hub import load_part
 from dopsd.backbones.pipeline import PipelineBackbone
+from dopsd.config import backbone as config
 from dopsd.method import flow
 from dopsd.method.context import Condition, Context
 from dopsd.support.errors import UserError
@@ -24,18 +28,18 @@ from dopsd.support.errors import UserError
 LAYER = -2  # hidden_states[-2]: what the pipeline reads from the prompt
 
 
-class ZImage(PipelineBackbone):
+class ZImage(PipelineBackbone[config.ZImage]):
     """See `Backbone`. settings: the section `backbone` of params.yaml."""
 
     pipeline, transformer_class, vae_class = ZImagePipeline, ZImageTransformer2DModel, AutoencoderKL
     comfy = "diffusion_model."
 
-    def __init__(self, settings):
+    def __init__(self, settings: config.ZImage):
         super().__init__(settings)
-        self._vlm = None
+        self._vlm: tuple[Any, Any] | None = None
 
     @property
-    def vlm(self) -> tuple:
+    def vlm(self) -> tuple[Any, Any]:
         """Processor and Qwen3-VL around the pipeline's own text encoder, loaded at the first use."""
         if self._vlm is None:
             source, revision = self.settings.vlm, self.settings.vlm_revision

@@ -18,6 +18,7 @@ from dopsd.config.study import Evaluate
 from dopsd.evaluation import prompts
 from dopsd.evaluation.drawing import draw
 from dopsd.evaluation.prompts import Prompts
+from dopsd.method.context import Context
 from dopsd.support.errors import UserError
 from dopsd.support.paths import sheet_file
 from dopsd.support.pictures import contact_sheet, read_image, tiles, to_pil
@@ -60,7 +61,7 @@ def draw_sheets(
     checkpoints: yields each training step after putting that step's weights on the backbone (a single 0 for an untouched
     model). wanted: prompts by kind. batch: pictures at a time. UserError where there is no checkpoint.
     """
-    given: dict[str, tuple] = {}
+    given: dict[str, tuple[Context, Tensor]] = {}
     shape = tuple(backbone.latent_shape(SIZE, SIZE))
     for kind in dict.fromkeys(kind for _, kind, _ in todo):
         given[kind] = backbone.context(wanted[kind].texts), wanted[kind].noise(shape, seed)

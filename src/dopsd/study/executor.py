@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import joblib
 import torch
 from tqdm import tqdm
 
+from dopsd.config.study import Execute
 from dopsd.support.errors import UserError
 
 Result = TypeVar("Result")
@@ -26,7 +27,7 @@ class Place:
     threads: int
 
 
-def places(settings, device: str) -> list[Place]:
+def places(settings: Execute, device: str) -> list[Place]:
     """A place for each job that may run at a time. device: "auto", "cpu" or "cuda", as the backbone asks.
 
     On GPUs `settings.jobs_per_gpu` on each; on the CPU as many as there are cores; `settings.jobs`, or DOPSD_JOBS, where
@@ -66,7 +67,7 @@ def _caught(function: Callable[..., Result], place: Place, number: int, *argumen
 
 
 def side_by_side(
-    function: Callable[..., Result], jobs: Sequence[tuple], settings, device: str, what: str, work: Path
+    function: Callable[..., Result], jobs: Sequence[tuple], settings: Execute, device: str, what: str, work: Path
 ) -> list[Result]:
     """`function(*job, device)` for every job -> results in the jobs' order, with a progress bar named `what`.
 
@@ -80,18 +81,25 @@ def side_by_side(
     at = places(settings, device)[: len(jobs)]
     run = _numbered if len(at) == 1 else _in_worker
     calls = (joblib.delayed(run)(function, at[i % len(at)], i, *job) for i, job in enumerate(jobs))
-    parallel = joblib.Parallel(len(at), return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1)
-    return _gathered(parallel(calls), len(jobs), what)
+    parallel = joblib.Parallel(
+        len(at),
+        return_as="generator_unordered",
+        pre_dispatch="n_jobs",
+        batch_size=1,  # pyright: ignore[reportArgumentType] - joblib declares nothing, and its default is a text
+    )
+    return _gathered(cast(Iterable[tuple[int, Result]], parallel(calls)), len(jobs), what)
 
 
-def _gathered(results, n: int, what: str) -> list:
-    out: dict[int, object] = {}
+def _gathered(results: Iterable[tuple[int, Result]], n: int, what: str) -> list[Result]:
+    out: dict[int, Result] = {}
     for number, result in tqdm(results, total=n, desc=what, unit="cell", mininterval=1):
         out[number] = result
     return [out[i] for i in range(n)]
 
 
-def _on_cluster(function: Callable[..., Result], jobs: Sequence[tuple], settings, device: str, what: str, work: Path):
+def _on_cluster(
+    function: Callable[..., Result], jobs: Sequence[tuple], settings: Execute, device: str, what: str, work: Path
+) -> list:
     import submitit
 
     executor = submitit.AutoExecutor(work, cluster=settings.cluster)

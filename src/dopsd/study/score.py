@@ -52,7 +52,7 @@ def score_pictures(
     scores = score_cell(
         kept(pictures, todo, sizes),
         before,
-        renders(settings, seed),
+        renders(settings, seed),  # pyright: ignore[reportArgumentType] - a frozen model has a hash, which pydantic makes
         wanted,
         training,
         instruments(),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from dopsd.report.tables import AGAINST, number_text
+from dopsd.report.tables import AGAINST, lines, number_text
 
 METHOD = "dopsd"
 
@@ -63,5 +63,5 @@ def answers_markdown(table: pd.DataFrame) -> str:
     """`answers` as Markdown."""
     if table.empty:
         return f"Not measured: the claims hold {METHOD} against {AGAINST}."
-    shown = table.assign(measured=[number_text(r.value, r.low, r.high) for r in table.itertuples()])
+    shown = table.assign(measured=[number_text(r.value, r.low, r.high) for r in lines(table)])
     return shown[["claim", "bar", "measured", "answer"]].to_markdown(index=False, disable_numparse=True)

@@ -51,5 +51,6 @@ def numbers(before: str | None, after: str | None) -> pd.DataFrame:
 def knobs(before: str | None, after: str | None) -> pd.DataFrame:
     """The fields of params.yaml that differ between two revisions."""
     names = (before or WORKSPACE, after or WORKSPACE)
-    table = side_by_side(*(flat(dvc.api.params_show("params.yaml", rev=rev)) for rev in (before, after)), names)
-    return table[table.iloc[:, 0].astype(str) != table.iloc[:, 1].astype(str)]
+    old, new = (flat(dvc.api.params_show("params.yaml", rev=rev)) for rev in (before, after))
+    table = side_by_side(old, new, names)
+    return table.loc[table.iloc[:, 0].astype(str) != table.iloc[:, 1].astype(str)]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
@@ -45,10 +47,18 @@ def comparison(concepts: Sequence[str], last: dict[str, int], seed: int, few: in
     return picture_grid(rows, ["Training images", *map(label, last)], list(concepts))
 
 
+def _by_method(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The rows of each method, in the table's order."""
+    for method, rows in table.groupby("method", sort=False):
+        yield str(method), rows
+
+
 def _means(table: pd.DataFrame, by: list[str], score: str) -> pd.DataFrame:
     """Mean and interval of a score over cells, for every value of `by`."""
     groups = table.dropna(subset=[score]).groupby(by, sort=True)
-    return pd.DataFrame([dict(zip(by, key, strict=True)) | interval(g[score].tolist()) for key, g in groups])
+    return pd.DataFrame(
+        [dict(zip(by, cast(tuple, key), strict=True)) | interval(g[score].tolist()) for key, g in groups]
+    )
 
 
 def _arms(means: pd.DataFrame) -> np.ndarray:
@@ -67,7 +77,7 @@ def fidelity_retention(table: pd.DataFrame) -> Figure:
     }
     figure = Figure(figsize=(15, 4.6), layout="constrained")
     for axes, (score, title) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
-        for method, rows in table.groupby("method", sort=False):
+        for method, rows in _by_method(table):
             x, y = _means(rows, ["step"], "concept_fidelity"), _means(rows, ["step"], score)
             bars = {"yerr": _arms(y), "xerr": _arms(x), "capsize": 2}
             axes.errorbar(x.value, y.value, fmt="o-", color=colour(method), label=label(method), **bars)
@@ -82,11 +92,11 @@ def fidelity_retention(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _cap(axes, table: pd.DataFrame, score: str, top: float = 1.5) -> None:
+def _cap(axes: Axes, table: pd.DataFrame, score: str, top: float = 1.5) -> None:
     """Keep the range that matters and say what lies above it: a model that draws another style is not blurred."""
     axes.set_ylim(0, top)
-    means = table.groupby("method", sort=False)[score].mean()
-    above = ", ".join(f"{label(m)} {v:.1f}" for m, v in means.items() if v > top)
+    means = cast(pd.Series, table.groupby("method", sort=False)[score].mean())
+    above = ", ".join(f"{label(str(m))} {v:.1f}" for m, v in means.items() if v > top)
     if above:
         axes.text(0.02, 0.96, f"above the range: {above}", transform=axes.transAxes, va="top", fontsize=9)
 
@@ -109,7 +119,7 @@ def nfe(cells: dict[tuple[str, str, int], dict]) -> Figure:
     table = pd.DataFrame(rows)
     figure = Figure(figsize=(15, 4.4), layout="constrained")
     for axes, (score, title) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
-        for method, mine in table.groupby("method", sort=False):
+        for method, mine in _by_method(table):
             y = _means(mine, ["nfe"], score)
             bars = {"yerr": _arms(y), "capsize": 2}
             axes.errorbar(y.nfe, y.value, fmt="o-", color=colour(method), label=label(method), **bars)
@@ -143,7 +153,7 @@ CONTEXTS = {
 }
 
 
-def probe(contexts: list[str], vlms: list[str]) -> Figure:
+def probe(contexts: Sequence[str], vlms: Sequence[str]) -> Figure:
     """The probe's sheet: target pictures, then what each context made the untouched model draw from equal noise.
 
     vlms: the names of the encoders, the first one's rows first; text only is the same for all and shown once.

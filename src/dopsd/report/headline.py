@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from dopsd.report.tables import lines
+
 SCENES = ("concept_fidelity", "sharpness")  # of every method, at its last step
 KEPT = (
     "adherence",
@@ -26,12 +28,12 @@ def headline(
     """
     out: dict[str, dict[str, float]] = {}
     for name in (*SCENES, *KEPT):
-        for row in summary[summary.score == name.replace("@few", f"@{few}")].itertuples():
+        for row in lines(summary.loc[summary.score == name.replace("@few", f"@{few}")]):
             if name in SCENES or row.method in trained:
                 out.setdefault(row.method, {})[name.removesuffix("@few")] = row.value
     if not matched.empty:
-        rows = matched[matched.score.isin(MATCHED)]
-        out["at equal fidelity"] = {f"{r.score}, {r.method} less sft": r.difference for r in rows.itertuples()}
+        rows = matched.loc[matched.score.isin(MATCHED)]
+        out["at equal fidelity"] = {f"{r.score}, {r.method} less sft": r.difference for r in lines(rows)}
     native = next(iter(next(iter(probe.values())).values()))
     out["probe"] = {context: native[context]["mean"]["value"] for context in PROBE if context in native}
     return out

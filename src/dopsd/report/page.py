@@ -57,7 +57,7 @@ def matched_labels(few: int, many: int) -> dict[str, str]:
 
 def verdict(table: pd.DataFrame, score: str, method: str, what: str, higher_is: str, lower_is: str) -> str:
     """One sentence on a method's paired difference to SFT, which says so where the interval holds 0."""
-    row = table[(table.score == score) & (table.method == method)]
+    row = table.loc[(table.score == score) & (table.method == method)]
     if row.empty or "difference" not in row or row.difference.isna().all():
         return f"{label(method)}: no difference of {what} to {label(AGAINST)} was measured."
     d, low, high = (float(row[c].iloc[0]) for c in ("difference", "difference_low", "difference_high"))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
 import pandas as pd
 
 from dopsd.evaluation.statistics import interval, paired_difference
@@ -16,7 +19,14 @@ AGAINST = "sft"
 LOSS = ("loss", "lr", "grad_norm")
 
 
-def read_cells(methods: list[str], concepts: list[str], seeds: list[int]) -> dict[tuple[str, str, int], dict]:
+def lines(table: pd.DataFrame) -> Iterable[Any]:
+    """A table's rows, as named tuples of its columns, which no type knows."""
+    return table.itertuples()
+
+
+def read_cells(
+    methods: Sequence[str], concepts: Sequence[str], seeds: Sequence[int]
+) -> dict[tuple[str, str, int], dict]:
     """The scores of every cell of the grid, in the grid's order; UserError where one is missing."""
     out = {}
     for method in methods:
@@ -52,7 +62,8 @@ def comparison(cells: dict[tuple[str, str, int], dict], kinds: dict[str, str]) -
 def trajectory(table: pd.DataFrame) -> pd.DataFrame:
     """`comparison` as one row a method and step: means over the cells, at the NFE that new scenes are drawn at."""
     few = table.dropna(subset=["concept_fidelity"])
-    return few.groupby(["method", "step"], sort=False)[[*SCENES, *ORDINARY]].mean().reset_index()
+    means = few.groupby(["method", "step"], sort=False)[[*SCENES, *ORDINARY]].mean()
+    return cast(pd.DataFrame, means).reset_index()  # pandas declares it to be a scalar, too
 
 
 def at_last_step(cell: dict) -> dict[str, float]:
@@ -132,7 +143,7 @@ MATCHED_COLUMNS = ("value", "low", "high", "n") + tuple(
 MATCHED = ("step", *SCENES, *ORDINARY, "fidelity_gain", "sharpness_kept", "gap_growth_frechet", "gap_growth_sharpness")
 
 
-def matched(cells: dict[tuple[str, str, int], dict], trained: list[str]) -> pd.DataFrame:
+def matched(cells: dict[tuple[str, str, int], dict], trained: Sequence[str]) -> pd.DataFrame:
     """Every trained method beside SFT at matched concept fidelity along training, in few steps.
 
     The level of a concept and seed is the highest fidelity that both of a pair reach; each is scored at its first
@@ -173,7 +184,7 @@ def matched_markdown(table: pd.DataFrame, names: dict[str, str]) -> str:
             AGAINST: number_text(r.against, r.against_low, r.against_high),
             "difference": number_text(r.difference, r.difference_low, r.difference_high, sign=True),
         }
-        for r in table[table.score.isin(names)].itertuples()
+        for r in lines(table.loc[table.score.isin(names)])
     ]
     if not rows:
         return f"Not measured: it needs {AGAINST} and another trained method.\n"
@@ -194,17 +205,17 @@ def summary_markdown(table: pd.DataFrame, labels: dict[str, str]) -> str:
     """`summary` as two Markdown tables: means, then differences to SFT. labels: score -> what it is called."""
     table = table[table.score.isin(labels)].assign(score=lambda t: t.score.map(labels))
     order, methods = [x for x in labels.values() if x in set(table.score)], list(dict.fromkeys(table.method))
-    mean = table.assign(text=[number_text(r.value, r.low, r.high) for r in table.itertuples()])
+    mean = table.assign(text=[number_text(r.value, r.low, r.high) for r in lines(table)])
     parts = [mean.pivot(index="score", columns="method", values="text").loc[order, methods].to_markdown()]
     if "difference" in table:
         other = table.dropna(subset=["difference"])
-        text = [number_text(r.difference, r.difference_low, r.difference_high, sign=True) for r in other.itertuples()]
+        text = [number_text(r.difference, r.difference_low, r.difference_high, sign=True) for r in lines(other)]
         wide = other.assign(text=text).pivot(index="score", columns="method", values="text")
         parts.append(wide.loc[order, [m for m in methods if m != AGAINST]].to_markdown())
     return "\n\n".join(parts) + "\n"
 
 
-def losses(trained: list[str], concepts: list[str], seeds: list[int]) -> pd.DataFrame:
+def losses(trained: Sequence[str], concepts: Sequence[str], seeds: Sequence[int]) -> pd.DataFrame:
     """Every training's loss curve: columns method, concept, seed, step and `LOSS`."""
     out = []
     for method in trained:
@@ -214,4 +225,5 @@ def losses(trained: list[str], concepts: list[str], seeds: list[int]) -> pd.Data
                 if not file.exists():
                     raise UserError(f"{file}: missing; run `dvc repro`")
                 out.append(pd.read_csv(file).assign(method=method, concept=concept, seed=seed))
-    return pd.concat(out, ignore_index=True)[["method", "concept", "seed", "step", *LOSS]]
+    table = pd.concat(out, ignore_index=True)
+    return table.loc[:, ["method", "concept", "seed", "step", *LOSS]]

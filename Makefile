@@ -33,14 +33,14 @@ repro: $(READY) ## the paper's comparison: dvc repro, with JOBS cells at a time,
 draw: $(READY) ## pictures from the miniature: make draw PROMPT="a large red star on sand banded"
 	$(BIN)/dopsd draw "$(PROMPT)" --pictures 8
 
-test: $(READY) ## all tests and the linter
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+test: lint ## the checks of the code, then all tests
 	$(BIN)/python -m pytest -n 2
 
-lint: $(READY) ## ruff's checks, without the tests
+lint: $(READY) ## the checks of the code: style, the rooms' arrows, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright
 
 format: $(READY) ## let ruff format the code
 	$(BIN)/ruff check --fix .

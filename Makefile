@@ -10,10 +10,10 @@ export PATH := $(BIN):$(PATH)
 export PYTHONUTF8 := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help setup repro draw test lint format lock clean
+.PHONY: help setup repro draw test test-long lint format lock clean
 
 help: ## what there is to make
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 setup: $(READY) ## the virtual environment with the locked packages
 
@@ -35,6 +35,9 @@ draw: $(READY) ## pictures from the miniature: make draw PROMPT="a large red sta
 
 test: lint ## the checks of the code, then all tests
 	$(BIN)/python -m pytest -n 2
+
+test-long: $(READY) ## the study under dvc in real processes: what runs again after which change, kills, experiments, remotes
+	$(BIN)/python -m pytest -m long -n 2 tests/long
 
 lint: $(READY) ## the checks of the code: style, the rooms' arrows, types
 	$(BIN)/ruff check .

@@ -10,7 +10,7 @@ export PATH := $(BIN):$(PATH)
 export PYTHONUTF8 := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help setup repro draw test lint format lock clean
+.PHONY: help setup repro draw test mutants lint format lock clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -37,6 +37,10 @@ test: $(READY) ## all tests and the linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n 2
+
+mutants: $(READY) ## faults put into the core one by one: which ones no test finds (hours; goes on where it was stopped)
+	$(BIN)/python tests/mutants.py run --max-children $(JOBS)
+	$(BIN)/python tests/mutants.py results
 
 lint: $(READY) ## ruff's checks, without the tests
 	$(BIN)/ruff check .

@@ -5,11 +5,15 @@ the decorators named below are reached, and of the tests that reach a fault the 
     python tests/mutants.py run "dopsd.training.*"    some; then `results`, `show NAME`
 """
 
+import gc
+
 import libcst as cst
 from mutmut.mutation import file_mutation, mutators
+from mutmut.runners.harness import PytestRunner
 from mutmut.state import state
 from mutmut.workers.isolation import ForkServerRunner
 
+CHECKS = {"strict"}  # arguments that only check the code itself: nothing that works tells them from their absence
 KEPT = {"torch.no_grad()", "contextmanager", "property"}  # what may stand outside a function that is exchanged
 
 
@@ -29,6 +33,17 @@ def dropped(node: cst.Return):
         yield node.with_changes(value=cst.Name("None"), whitespace_after_return=cst.SimpleWhitespace(" "))
 
 
+def checked(node: cst.CSTNode) -> bool:
+    return isinstance(node, cst.Arg) and node.keyword is not None and node.keyword.value in CHECKS
+
+
+def arguments(node: cst.Call):
+    """mutmut's own operator, which drops arguments and sets them to None, on all but the checks."""
+    checks = [a for a in node.args if checked(a)]
+    for changed in mutators.operator_arg_removal(node.with_changes(args=[a for a in node.args if not checked(a)])):
+        yield changed.with_changes(args=[*changed.args, *checks])
+
+
 def reached(node: cst.CSTNode) -> bool:
     named = {cst.Module([]).code_for_node(d.decorator) for d in getattr(node, "decorators", ())}
     return isinstance(node, cst.FunctionDef) and bool(named) and named <= KEPT
@@ -36,7 +51,9 @@ def reached(node: cst.CSTNode) -> bool:
 
 def install() -> None:
     """Teach mutmut."""
-    mutators.mutation_operators += [
+    operators = mutators.mutation_operators
+    operators[operators.index((cst.Call, mutators.operator_arg_removal))] = (cst.Call, arguments)
+    operators += [
         (cst.Expr, left_out),
         (cst.If, turned),
         (cst.While, turned),
@@ -47,7 +64,7 @@ def install() -> None:
     arranged = file_mutation.function_trampoline_arrangement
 
     def skip(self, node):
-        return not reached(node) and skipped(self, node)
+        return checked(node) or (not reached(node) and skipped(self, node))
 
     def arrange(function, mutants, class_name):
         """The decorators stay on what switches between the copies, and come off the copies."""
@@ -62,7 +79,13 @@ def install() -> None:
     def fastest_first(self, name, tests, *limits):
         submit(self, name, sorted(tests, key=state().duration_by_test.__getitem__), *limits)
 
-    ForkServerRunner.submit = fastest_first
+    warm_up = PytestRunner.warm_up
+
+    def frozen(self):
+        warm_up(self)
+        gc.freeze()  # else every fork walks, and so copies, all that was imported
+
+    ForkServerRunner.submit, PytestRunner.warm_up = fastest_first, frozen
     file_mutation.MutationVisitor._skip_node_and_children = skip
     file_mutation.function_trampoline_arrangement = arrange
 

@@ -152,3 +152,16 @@ def test_shapes_beyond_the_most_are_not_recorded(monkeypatch):
     for length in (2, 3, 2, 3, 3, 2):
         passes(part(1.0, length))
     assert (machine.ran, machine.recordings, machine.replays) == (4, 1, 2)
+
+
+def test_what_runs_or_is_recorded_stands_on_the_device():
+    where = []
+
+    def run(batch):
+        where.append(batch.noise.device.type)
+        return torch.zeros(())
+
+    passes = Recorded(run, torch.device("meta"), Machine())
+    for value in (1.0, 2.0):
+        passes(part(value))
+    assert where == ["meta", "meta"]

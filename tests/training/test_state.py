@@ -1,3 +1,5 @@
+import os
+
 import pytest
 import torch
 
@@ -24,6 +26,13 @@ def test_a_state_comes_back_and_leaves_nothing_beside_it(tmp_path):
     assert [f.name for f in file.parent.iterdir()] == ["state.pt"]
     state.save(file, {"step": 3})
     assert state.load(file)["step"] == 3
+
+
+def test_all_of_a_state_is_on_the_disk_before_it_takes_its_place(tmp_path, monkeypatch):
+    sizes = []
+    monkeypatch.setattr(state.os, "fsync", lambda number: sizes.append(os.fstat(number).st_size))
+    state.save(tmp_path / "state.pt", {"step": 1})
+    assert sizes == [(tmp_path / "state.pt").stat().st_size]
 
 
 def test_a_state_that_is_killed_while_written_leaves_the_old_one(tmp_path, monkeypatch):
@@ -57,3 +66,14 @@ def test_what_is_no_state_of_ours_is_one_clear_error(tmp_path, kind, capsys):
     ) as raised:
         state.load(file)
     assert "\n" not in str(raised.value) and "planted\n" not in capsys.readouterr().out
+
+
+def test_an_error_without_words_is_named(tmp_path, monkeypatch):
+    (tmp_path / "state.pt").touch()
+
+    def broken(*_, **__):
+        raise ArithmeticError
+
+    monkeypatch.setattr(torch, "load", broken)
+    with pytest.raises(UserError, match=r"\(ArithmeticError\); delete it"):
+        state.load(tmp_path / "state.pt")

@@ -2,6 +2,7 @@
 
 import copy
 import random
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -102,6 +103,16 @@ def test_a_live_teacher_has_no_weights_of_its_own_and_no_graph(options):
     one.advance([b])
     asked = (b.noise, b.times, b.teacher_context)
     assert torch.equal(one.teach(*asked), one.backbone.velocity(*asked))
+
+
+def test_the_teacher_is_asked_what_it_is_told(options):
+    one, b = training(options), batch()
+    asked = []
+    one.backbone.velocity = lambda *given: asked.append((one.backbone.transformer, given)) or torch.zeros(())
+    one.teach(b.noise, b.times, b.teacher_context)
+    ((speaker, given),) = asked
+    assert speaker is one.weights._speaker is not one.backbone.transformer
+    assert all(a is c for a, c in zip(given, (b.noise, b.times, b.teacher_context), strict=True))
 
 
 def test_sft_has_no_teacher(options):
@@ -211,6 +222,13 @@ def test_a_batch_is_drawn_from_seed_and_step(options):
         assert not torch.equal(one.noise, other[0].noise) and not torch.equal(one.latents, other[0].latents)
 
 
+def test_a_batch_is_on_the_backbones_device(options):
+    field = Field()
+    field.device = torch.device("meta")
+    (one,) = draw_batch(Visits(), field, options, 4, 3, 5)
+    assert {t.device.type for t in (one.latents, one.noise, one.times, one.grid)} == {"meta"}
+
+
 @pytest.mark.parametrize(("accumulation", "processes"), [(1, 1), (4, 1), (1, 2), (2, 2)])
 def test_parts_and_processes_share_a_batch_without_gap_or_overlap(options, accumulation, processes):
     (whole,) = drawn(options.model_copy(update={"batch_size": 8}))
@@ -234,7 +252,7 @@ class Other:
         self.its = its
 
     def reduce(self, mine, reduction):
-        return (mine + self.its) / (2 if reduction == "mean" else 1)
+        return (mine + self.its) / {"mean": 2, "sum": 1}[reduction]
 
 
 def test_gradients_and_losses_are_averaged_over_processes(options):
@@ -335,10 +353,55 @@ def test_a_run_keeps_draws_saves_and_logs_when_it_is_due(started):
 
 def test_a_run_that_is_asked_to_stop_saves_after_its_step(started, monkeypatch):
     one, seen, folder = started
-    monkeypatch.setattr(one, "anyone", lambda asked: one.step == 1)
+
+    @contextmanager
+    def asked():
+        request = SimpleNamespace(asked=False)
+        advance = one.advance
+
+        def interrupted(parts):
+            request.asked = one.step == 0
+            return advance(parts)
+
+        one.advance = interrupted
+        yield request
+
+    monkeypatch.setattr("dopsd.training.loop.asked_to_stop", asked)
     with pytest.raises(Stopped, match=r"^stopped after step 1 of 4; the same command goes on from there$"):
         run(one, Visits(), folder, "test", Preview(2, seen.previews.append))
     assert seen.states == [(folder / "state.pt", 1)] and seen.previews == [0] and not list(folder.iterdir())
+
+
+class Bar:
+    """A progress bar that notes what it is told."""
+
+    def __init__(self, **how):
+        self.how, self.steps, self.said = how, 0, []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def update(self):
+        self.steps += 1
+
+    def set_postfix(self, **said):
+        self.said.append(said)
+
+
+@pytest.mark.parametrize("main", [True, False])
+def test_the_bar_says_where_a_training_is(started, monkeypatch, main):
+    one, _, folder = started
+    one.step, bars = 2, []
+    monkeypatch.setattr("dopsd.training.loop.tqdm", lambda **how: bars.append(Bar(**how)) or bars[-1])
+    monkeypatch.setattr("dopsd.training.loop.memory", lambda device: f"memory of {device}")
+    monkeypatch.setattr(type(one.accelerator), "is_main_process", main)
+    run(one, Visits(), folder, "corgi", None)
+    (bar,) = bars
+    assert bar.how == {"total": 4, "initial": 2, "desc": "corgi", "disable": not main} and bar.steps == 2
+    assert bar.said == [{"loss": f"{row[1]:.4f}", "memory": "memory of cpu"} for row in one.log]
 
 
 def test_a_run_that_goes_on_draws_no_first_preview(started):

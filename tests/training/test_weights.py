@@ -84,6 +84,7 @@ def test_masters_are_float32_and_trainable(offload, dtype):
     assert all(p.requires_grad for p in own) and all(a is b for a, b in zip(tuned.trained, own, strict=True))
     assert own[0].dtype == (dtype if offload else torch.float32)
     assert (tuned.parameters[0] is own[0]) != offload
+    assert (tuned.parameters[0].data_ptr() == own[0].data_ptr()) != offload
 
 
 @BOTH
@@ -115,9 +116,10 @@ def test_the_teacher_speaks_with_what_was_written_and_refreshed(offload, dtype):
 
 
 @BOTH
+@TYPES
 @pytest.mark.parametrize("with_teacher", [True, False])
-def test_a_state_is_all_weights_by_name_and_comes_back(offload, with_teacher):
-    model = backbone()
+def test_a_state_is_all_weights_by_name_and_comes_back(offload, dtype, with_teacher):
+    model = backbone(dtype)
     tuned = begin(model, settings("full", offload), 0)
     theirs = tuned.add_teacher() if with_teacher else []
     for t in theirs:

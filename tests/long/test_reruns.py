@@ -86,4 +86,3 @@ def test_another_way_to_score_scores_all_cells_and_draws_and_trains_none(study):
     scores = {f for f in now if f.startswith("samples/scores/") and f.endswith("scores.json")}
     assert len(scores) == 8 and all(now[f] != before[f] for f in scores)
     assert '"spread"' in (study.folder / "reports/metrics/cells/sft/beacon.json").read_text()
-

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, cast
@@ -52,9 +53,8 @@ def _numbered(function: Callable[..., Result], place: Place, number: int, *argum
 
 
 def _in_worker(function: Callable[..., Result], place: Place, number: int, *arguments) -> tuple[int, Result]:
-    """`_numbered` in a process of its own: on its share of the cores, and without bars, which would overwrite each other."""
+    """`_numbered` in a process of its own, on its share of the cores."""
     torch.set_num_threads(place.threads)
-    os.environ["TQDM_DISABLE"] = "1"
     return _numbered(function, place, number, *arguments)
 
 
@@ -87,7 +87,21 @@ def side_by_side(
         pre_dispatch="n_jobs",
         batch_size=1,  # pyright: ignore[reportArgumentType] - joblib declares nothing, and its default is a text
     )
-    return _gathered(cast(Iterable[tuple[int, Result]], parallel(calls)), len(jobs), what)
+    with _without_bars() if len(at) > 1 else nullcontext():
+        return _gathered(cast(Iterable[tuple[int, Result]], parallel(calls)), len(jobs), what)
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Processes that start within show no bars of their own, which would overwrite each other; this one's stay."""
+    before = os.environ.get("TQDM_DISABLE")
+    os.environ["TQDM_DISABLE"] = "1"  # tqdm reads it when it is imported
+    try:
+        yield
+    finally:
+        os.environ.pop("TQDM_DISABLE")
+        if before is not None:
+            os.environ["TQDM_DISABLE"] = before
 
 
 def _gathered(results: Iterable[tuple[int, Result]], n: int, what: str) -> list[Result]:

@@ -55,7 +55,7 @@ def test_an_error_is_the_workers_own_and_what_was_finished_stays(tmp_path, at_a_
 
 
 def test_a_cluster_through_submitit(tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     settings = Execute(cluster="local", gpus=0, cores=1, minutes=2)
     out = side_by_side(jobs.square, [(3,), (4,)], settings, "cpu", "test", tmp_path / "cluster")
     assert [r[0] for r in out] == [9, 16] and len({r[2] for r in out}) == 2

@@ -41,7 +41,7 @@ TINY = {
         "renders": 8,
         "batch_size": 8,
     },
-    "probe": {"nfe": [1], "layers": [-1], "images": 24, "table_images": 24},
+    "probe": {"nfe": [1], "layers": [-2], "images": 24, "table_images": 24},
     "miniature": {"images": 24, "prompts": 2, "noises": 2},
 }
 CELLS = re.compile(r"^(\w+): (\d+) cells, (\d+) kept, (\d+) to run$", re.MULTILINE)
@@ -209,3 +209,8 @@ def copied(study: Study, folder: Path, site: Path) -> Study:
     """A copy with all that was made: outputs, the store, DVC's cache, git."""
     shutil.copytree(study.folder, folder, symlinks=True)
     return Study(folder, site)
+
+
+def changed(before: dict[str, str], now: dict[str, str]) -> set[str]:
+    """The files whose bytes are not the same, or that are there only once (see `Study.bytes`)."""
+    return {file for file, _ in before.items() ^ now.items()}

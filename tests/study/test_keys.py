@@ -61,6 +61,11 @@ def test_more_prompts_are_drawn_but_not_trained(changed):
     assert set(changed(evaluate={"batch_size": 32})) == {"probe", "report"}
 
 
+def test_the_concept_of_the_search_is_written_too(changed):
+    moved = changed(step_size={"concept": "marble"})
+    assert set(moved) == {"fetch", "step_size", "report"} and moved["fetch"]["concepts"][-1] == "marble"
+
+
 def test_the_cells_of_the_grid(params):
     cells = grid.trained(params.grid)
     assert len(cells) == 30 and cells[0] == Cell("sft", "beacon", 0) and cells[0].name == "sft/beacon/0"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dopsd.config.params import load
 from dopsd.stages._run import run
+from dopsd.study.keys import fetched
 from dopsd.support import paths
 from dopsd.world.concepts import write_concept_set
 
@@ -11,7 +12,7 @@ from dopsd.world.concepts import write_concept_set
 def main() -> None:
     """Write data/concepts/<name>/ for every concept that params.yaml names."""
     params = load()
-    for concept in dict.fromkeys([*params.grid.concepts, params.step_size.concept]):
+    for concept in fetched(params):
         write_concept_set(concept, paths.concept_set(concept), params.fetch.images, params.fetch.seed)
 
 

@@ -67,6 +67,11 @@ def search(params: Params) -> dict[str, str]:
     return {m: key(ran, k, draw(params), score(params), params.step_size.concept) for m, k in train(params).items()}
 
 
+def fetched(params: Params) -> list[str]:
+    """The concepts whose sets are written: those of the grid and the one that the step size is chosen on."""
+    return list(dict.fromkeys([*params.grid.concepts, params.step_size.concept]))
+
+
 def _stage(module: str, *more: str) -> str:
     return code.digest([f"dopsd.stages.{module}", *more])
 
@@ -95,7 +100,7 @@ def all_stages(params: Params) -> dict[str, dict]:
     asked = _backbone(params.backbone, seen=True), params.probe.model_dump(), params.evaluate.batch_size
     sheets = key(params.train.kept, params.evaluate.nfe, params.evaluate.nfe_sweep)
     return {
-        "fetch": {"code": _stage("fetch"), "fetch": params.fetch.model_dump(), "concepts": list(grid.concepts)},
+        "fetch": {"code": _stage("fetch"), "fetch": params.fetch.model_dump(), "concepts": fetched(params)},
         "probe": {"code": _stage("probe", of), "settings": key(*asked), "weights": key(seen, also, looking)},
         "step_size": {
             "methods": search(params),

@@ -53,6 +53,11 @@ def test_a_wrong_value_names_file_field_and_remedy(write, path, value, message):
         load(write(path, value))
 
 
+def test_texts_are_not_scored_by_a_clip_that_has_no_words_for_them():
+    with pytest.raises(UserError, match=r"measure\.clip: .*text true needs tokenizer open_clip"):
+        load_preset("mini-turbo", ["measure.clip.text=true"])
+
+
 def test_the_comparison_is_not_for_a_model_without_a_vlm(tmp_path):
     tree = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     file = tmp_path / "params.yaml"

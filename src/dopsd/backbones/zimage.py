@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 import torch
 from diffusers import AutoencoderKL, ZImagePipeline, ZImageTransformer2DModel
+from diffusers.models.attention_dispatch import dispatch_attention_fn
 from PIL.Image import Image
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 
 from dopsd.backbones.hub import load_part
@@ -24,6 +25,30 @@ from dopsd.support.errors import UserError
 LAYER = -2  # hidden_states[-2]: what the pipeline reads from the prompt
 
 
+def turned(x: Tensor, turns: Tensor) -> Tensor:
+    """Rotary position: pairs of neighbouring channels of x (n, tokens, heads, d), turned by the complex turns (n, tokens,
+    d / 2), in float32 and back to x's type."""
+    a, b = x.float().unflatten(-1, (-1, 2)).unbind(-1)
+    cos, sin = torch.view_as_real(turns).unsqueeze(2).unbind(-1)
+    return torch.stack((a * cos - b * sin, a * sin + b * cos), -1).flatten(-2).type_as(x)
+
+
+class Attend:
+    """diffusers' `ZSingleStreamAttnProcessor`, with rotary positions in real numbers: torch.compile does not fuse complex
+    ones, and leaves them to five passes over queries and keys in float32."""
+
+    _attention_backend = _parallel_config = None  # what diffusers sets
+
+    def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, freqs_cis=None) -> Tensor:
+        layers = (attn.to_q, attn.to_k, attn.to_v)
+        q, k, v = (layer(hidden_states).unflatten(-1, (attn.heads, -1)) for layer in layers)
+        q, k = (turned(norm(x), freqs_cis) for norm, x in ((attn.norm_q, q), (attn.norm_k, k)))
+        mask = None if attention_mask is None else attention_mask[:, None, None, :]
+        options = {"backend": self._attention_backend, "parallel_config": self._parallel_config}
+        out = dispatch_attention_fn(q, k, v, attn_mask=mask, dropout_p=0.0, is_causal=False, **options)
+        return attn.to_out[0](out.flatten(2, 3).type_as(q))
+
+
 class ZImage(PipelineBackbone):
     """See `Backbone`. settings: the section `backbone` of params.yaml."""
 
@@ -33,6 +58,10 @@ class ZImage(PipelineBackbone):
     def __init__(self, settings):
         super().__init__(settings)
         self._vlm = None
+
+    def ease(self, transformer: nn.Module) -> None:
+        for block in (*transformer.noise_refiner, *transformer.context_refiner, *transformer.layers):
+            block.attention.set_processor(Attend())
 
     @property
     def vlm(self) -> tuple:

@@ -43,7 +43,9 @@ class Train(Section):
         if self.batch_size % self.accumulation:
             raise ValueError(f"batch_size {self.batch_size} cannot be split into accumulation {self.accumulation}")
         if self.merged_teacher and self.tune != "lora":
-            raise ValueError("merged_teacher is for tune lora; a fully tuned model's teacher has weights of its own anyway")
+            raise ValueError(
+                "merged_teacher is for tune lora; a fully tuned model's teacher has weights of its own anyway"
+            )
         if list(self.checkpoints) != sorted(set(self.checkpoints)):
             raise ValueError("checkpoints must rise")
         return self

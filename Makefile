@@ -3,17 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(abspath $(VENV))/bin
 READY := $(VENV)/.ready
-JOBS ?= 2
+JOBS ?= # cells at a time; as many as cores, or as params.yaml says, if not given
 PROMPT ?= a large striped red star on sand banded , photo style
 
 export PATH := $(BIN):$(PATH)
 export PYTHONUTF8 := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help setup repro draw test lint format lock clean
+.PHONY: help setup repro draw test test-long mutants lint format lock clean
 
 help: ## what there is to make
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 setup: $(READY) ## the virtual environment with the locked packages
 
@@ -24,8 +24,8 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-repro: $(READY) ## the paper's comparison: dvc repro, JOBS stages at a time, then the summary
-	$(BIN)/python -m dopsd.support.repro --jobs $(JOBS)
+repro: $(READY) ## the paper's comparison: dvc repro, with JOBS cells at a time, then the summary
+	DOPSD_JOBS=$(JOBS) $(BIN)/dvc repro
 	@cat reports/tables/summary.md
 	@echo
 	@echo "Report: reports/REPORT.md   Comparison: reports/figures/comparison.png   Notebook: reports/notebooks/comparison.html"
@@ -33,14 +33,21 @@ repro: $(READY) ## the paper's comparison: dvc repro, JOBS stages at a time, the
 draw: $(READY) ## pictures from the miniature: make draw PROMPT="a large red star on sand banded"
 	$(BIN)/dopsd draw "$(PROMPT)" --pictures 8
 
-test: $(READY) ## all tests and the linter
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+test: lint ## the checks of the code, then all tests
 	$(BIN)/python -m pytest -n 2
 
-lint: $(READY) ## ruff's checks, without the tests
+test-long: $(READY) ## the study under dvc in real processes: what runs again after which change, kills, experiments, remotes
+	$(BIN)/python -m pytest -m long -n 2 tests/long
+
+mutants: $(READY) ## faults put into the core one by one: which ones no test finds (hours; goes on where it was stopped)
+	$(BIN)/python tests/mutants.py run --max-children $(or $(JOBS),2)
+	$(BIN)/python tests/mutants.py results
+
+lint: $(READY) ## the checks of the code: style, the rooms' arrows, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright
 
 format: $(READY) ## let ruff format the code
 	$(BIN)/ruff check --fix .

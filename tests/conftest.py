@@ -21,6 +21,12 @@ ROOT = Path(__file__).parents[1]
 torch.set_num_threads(1)
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--record", action="store_true", help="write tests/training/golden/ anew in place of comparing with it"
+    )
+
+
 @pytest.fixture
 def params():
     """The repository's params.yaml."""

@@ -14,9 +14,12 @@ import yaml
 from dopsd.report.page import numbers_table
 
 ROOT = Path(__file__).parents[1]
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 TINY = {
     "grid": {"concepts": ["beacon"], "seeds": [0, 1]},
     "train": {"steps": 2, "checkpoints": [1], "batch_size": 2, "lora_rank": 2},
+    "methods": {"dopsd": {"loss": "x0", "teacher": "ema", "ema": 0.9, "rollout_steps": 2}},
+    "execute": {"jobs": 1},
     "step_size": {"candidates": [1e-4, 1e-3]},
     "evaluate": {
         "scenes": 2,
@@ -40,12 +43,16 @@ def folder(tmp_path_factory):
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     for section, values in TINY.items():
         params[section] |= values
-    for part in params["recipe"].values():
+    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    recipe = yaml.safe_load((ROOT / "miniature" / "params.yaml").read_text(encoding="utf-8"))
+    for part in recipe["recipe"].values():
         if isinstance(part, dict):
             part |= {k: v for k, v in RECIPE.items() if k in part}
-    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    (folder / "miniature").mkdir()
+    (folder / "miniature" / "params.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     (folder / "models").mkdir()
-    (folder / "docs").symlink_to(ROOT / "docs")
+    for name in ("docs", "notebooks"):
+        (folder / name).symlink_to(ROOT / name)
     for model in (ROOT / "models").glob("mini-*"):
         (folder / "models" / model.name).symlink_to(model)
     return folder
@@ -76,28 +83,36 @@ def failing_stage(folder: Path, *arguments: str) -> str:
 
 
 def test_the_comparison_from_fetch_to_report(folder, stage):
+    stage("dopsd.stages.keys")
+    assert {f.stem for f in (folder / "reports/keys").iterdir()} == set(STAGES) - {"keys"}
+    assert failing_stage(folder, "dopsd.stages.train").startswith(
+        "error: reports/metrics/step_size.json: missing; run `dvc repro`"
+    )
     stage("dopsd.stages.fetch")
     assert (folder / "data/concepts/medal/data.jsonl").exists()
-    missing = failing_stage(folder, "dopsd.stages.train", "--method", "sft", "--concept", "beacon")
-    assert missing.startswith("error: reports/metrics/step_size.json: missing; run `dvc repro`")
     stage("dopsd.stages.step_size")
     stage("dopsd.stages.probe")
-    stage("dopsd.stages.reference")
-    stage("dopsd.stages.evaluate", "--method", "base", "--method", "described", "--concept", "beacon")
-    for method in ("sft", "dopsd"):
-        stage("dopsd.stages.train", "--method", method, "--concept", "beacon")
-        stage("dopsd.stages.evaluate", "--method", method, "--concept", "beacon")
-    assert not (folder / "models/work").exists() or not list((folder / "models/work").iterdir())
+    assert failing_stage(folder, "dopsd.stages.draw").startswith(
+        "error: models/lora/sft/beacon/0: the adapter is missing"
+    )
+    for name, cells in (("train", 4), ("draw", 10), ("evaluate", 8)):
+        assert f"{name}: {cells} cells, 0 kept, {cells} to run" in stage(f"dopsd.stages.{name}")
+        assert f"{name}: {cells} cells, {cells} kept, 0 to run" in stage(f"dopsd.stages.{name}")
+    assert not list((folder / "models/store/work").iterdir())
     stage("dopsd.stages.miniature")
     shown = stage("dopsd.stages.report")
     assert "reports/REPORT.md" in shown and "concept fidelity" in shown
+    headline = json.loads((folder / "reports/summary.json").read_text())
+    assert set(headline) == {"untouched", "described", "sft", "dopsd", "at equal fidelity", "probe"}
+    assert 15 <= sum(len(numbers) for numbers in headline.values()) <= 25
+    assert "All cells ran on: cpu" in (folder / "reports/REPORT.md").read_text(encoding="utf-8")
 
     for file in (folder / "reports/metrics").rglob("*.json"):
         found = [number for _, number in numbers_table(json.loads(file.read_text()))]
         assert found and all(set(n) == {"value", "low", "high", "n"} for n in found), file
     table = pd.read_csv(folder / "reports/tables/comparison.csv")
-    assert set(table.method) == {"base", "described", "sft", "dopsd"}
-    assert set(table[table.method == "sft"].step) == {1, 2} and set(table[table.method == "base"].step) == {0}
+    assert set(table.method) == {"untouched", "described", "sft", "dopsd"}
+    assert set(table[table.method == "sft"].step) == {1, 2} and set(table[table.method == "untouched"].step) == {0}
     probe = json.loads((folder / "reports/metrics/probe.json").read_text())
     assert set(probe) == {"mini-vlm", "mini-vlm-plain"} and set(probe["mini-vlm"]) == {"1", "2"}
     assert set(probe["mini-vlm"]["1"]) == {"text", "image_text", "wrong_image_text", "image"}
@@ -117,7 +132,7 @@ def test_the_recipe_part_by_part(stage, tmp_path, parts):
         if not {"encoder", "autoencoder"} & set(parts):
             shutil.copytree(ROOT / "models" / "mini-turbo" / name, tmp_path / "mini-turbo" / name)
     for part in parts:
-        stage("dopsd.stages.mini", part, "--models", str(tmp_path), "--work", str(tmp_path / "work"))
+        stage("dopsd.stages.recipe", part, "--models", str(tmp_path), "--work", str(tmp_path / "work"))
     if "turbo" in parts:
         from diffusers import ZImagePipeline
 
@@ -129,8 +144,8 @@ def test_the_recipe_part_by_part(stage, tmp_path, parts):
 
 def test_a_part_of_the_recipe_whose_inputs_are_missing_says_so(folder, tmp_path):
     where = ("--models", str(tmp_path), "--work", str(tmp_path))
-    said = failing_stage(folder, "dopsd.stages.mini", "align", *where)
+    said = failing_stage(folder, "dopsd.stages.recipe", "align", *where)
     assert said.startswith("error: ") and said.endswith("run the recipe's earlier parts first (see dvc.yaml)")
-    assert failing_stage(folder, "dopsd.stages.mini", "engine").startswith(
+    assert failing_stage(folder, "dopsd.stages.recipe", "engine").startswith(
         "error: unknown part 'engine'; known: reader"
     )

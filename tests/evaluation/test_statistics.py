@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+import torch
 
-from dopsd.evaluation.statistics import interval, paired_difference
+from dopsd.evaluation.statistics import interval, jackknife, jackknife_blocks, paired_difference
 
 
 def test_the_interval_of_a_mean_is_students():
@@ -9,23 +10,38 @@ def test_the_interval_of_a_mean_is_students():
     assert out["value"] == 2.5 and out["n"] == 4
     half = 3.1824463 * np.std([1, 2, 3, 4], ddof=1) / 2  # t quantile with 3 degrees of freedom
     assert out["high"] - out["value"] == pytest.approx(half, rel=1e-6)
+    assert out["value"] - out["low"] == pytest.approx(half, rel=1e-6)
+    single = np.array([0.1, 0.2, 0.4], dtype=np.float32)
+    assert interval(single) == interval(single.astype(np.float64))
+    assert interval([2.0, 4.0])["high"] == pytest.approx(3 + 12.7062047, rel=1e-6)  # one degree of freedom
 
 
 def test_shares_get_wilsons_interval_even_at_the_edges():
     out = interval(np.ones(100, dtype=bool))
     assert out["value"] == out["high"] == 1.0 and 0.95 < out["low"] < 0.97
     assert interval(np.ones(6))["low"] == 1.0  # six equal means are no votes
+    z, n, share = 1.959964, 10, 0.3
+    middle, half = share + z**2 / 2 / n, z * (share * (1 - share) / n + (z / 2 / n) ** 2) ** 0.5
+    out = interval([True] * 3 + [False] * 7)
+    assert out["value"] == pytest.approx(share) and out["n"] == n
+    assert out["low"] == pytest.approx((middle - half) / (1 + z**2 / n), rel=1e-5)
+    assert out["high"] == pytest.approx((middle + half) / (1 + z**2 / n), rel=1e-5)
 
 
 def test_groups_are_the_units():
     out = interval([0.0, 1.0, 1.0, 1.0], group=[0, 0, 1, 1])
     assert out["n"] == 2 and out["value"] == 0.75
+    assert out == interval([0.5, 1.0])
+    assert interval([1.0, 2.0, 4.0, 6.0], group=[0, 1, 2, 2]) == interval([1.0, 2.0, 5.0])
+    votes = interval([True, False, True, True], group=[7, 7, 3, 3])  # shares of groups, no votes
+    assert votes == interval([1.0, 0.5])
 
 
 def test_one_unit_has_no_interval_and_nothing_is_an_error():
-    assert interval([0.3]) == {"value": 0.3, "low": 0.3, "high": 0.3, "n": 1}
-    for bad in ([], [1.0, float("nan")]):
-        with pytest.raises(ValueError, match="finite"):
+    assert interval([0.3]) == {"value": 0.3, "low": None, "high": None, "n": 1}
+    assert interval([0.25, 0.75], group=[1, 1])["low"] is None
+    for bad in ([], [1.0, float("nan")], [float("inf"), 1.0]):
+        with pytest.raises(ValueError, match=r"^an interval needs finite values, got \["):
             interval(bad)
 
 
@@ -33,5 +49,46 @@ def test_pairing_takes_the_common_spread_out():
     a, b = [1.0, 5.0, 9.0], [0.9, 4.8, 8.9]
     out = paired_difference(a, b)
     assert out["value"] == pytest.approx(0.4 / 3) and out["high"] - out["low"] < 0.5
-    with pytest.raises(ValueError, match="equal lengths"):
+    assert paired_difference([3, 5], [1, 1])["value"] == 3.0
+    with pytest.raises(ValueError, match=r"^pairs need equal lengths, got 1 and 2$"):
         paired_difference([1.0], [1.0, 2.0])
+
+
+def test_nearly_equal_values_warn_of_nothing(recwarn):
+    out = interval([1.0, 1.0 + 1e-15, 1.0])
+    assert out["low"] <= out["value"] <= out["high"] and not recwarn.list
+
+
+def test_the_jackknife_of_a_mean_is_its_standard_error():
+    values = torch.randn(12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    out = jackknife(lambda i: values[i].mean().item(), 12)
+    half = 1.96 * values.std().item() / 12**0.5
+    assert out["n"] == 12 and out["value"] == values.mean().item()
+    assert out["high"] - out["value"] == pytest.approx(half, rel=1e-10)
+    assert out["value"] - out["low"] == pytest.approx(half, rel=1e-10)
+
+
+def test_the_jackknife_leaves_out_each_unit_once():
+    seen = []
+    jackknife(lambda i: seen.append(i.tolist()) or 0.0, 3)
+    assert seen == [[0, 1, 2], [1, 2], [0, 2], [0, 1]]
+
+
+def test_blocks_are_equal_and_left_out_whole():
+    seen = []
+    out = jackknife_blocks(lambda i: seen.append(i.tolist()) or float(len(i)), 6, blocks=3)
+    assert seen == [[0, 1, 2, 3, 4, 5], [1, 2, 4, 5], [0, 2, 3, 5], [0, 1, 3, 4]]
+    assert out == {"value": 6.0, "low": 6.0, "high": 6.0, "n": 6}
+
+
+def test_as_many_blocks_as_units_are_the_units_and_forty_are_the_default():
+    values = torch.randn(80, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    def mean(i):
+        return values[i].mean().item()
+
+    few = jackknife(lambda i: mean(i), 30)
+    assert jackknife_blocks(mean, 30) == few and jackknife_blocks(mean, 30, blocks=99) == few
+    pairs = (values[:40] + values[40:]) / 2
+    out = jackknife_blocks(mean, 80)
+    assert out["high"] - out["value"] == pytest.approx(1.96 * pairs.std().item() / 40**0.5) and out["n"] == 80

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
@@ -20,10 +22,19 @@ def test_interpolation_runs_from_noise_to_data_and_v_is_its_slope():
 def test_the_grid_is_the_schedulers():
     scheduler = FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, shift=3.0)
     assert flow.step_grid(scheduler, 4).tolist() == pytest.approx([0, 0.1, 0.25, 0.5, 1])  # the release's
+    assert flow.step_grid(scheduler, 1).tolist() == [0, 1]
     grid = flow.step_grid(scheduler, 8)
     assert len(grid) == 9 and (grid.diff() > 0).all()
     with pytest.raises(ValueError, match="at least one step"):
         flow.step_grid(scheduler, 0)
+
+
+def test_a_grid_is_shifted_by_the_mu_of_the_pictures_size():
+    """The exponential shift: sigma = e^mu / (e^mu + 1 / sigma - 1)."""
+    scheduler = FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, use_dynamic_shifting=True)
+    for mu in (0.5, 2.0):
+        sigmas = [math.exp(mu) / (math.exp(mu) + 1 / sigma - 1) for sigma in (1.0, 0.75, 0.5, 0.25)]
+        assert flow.step_grid(scheduler, 4, mu).tolist() == pytest.approx([*(1 - s for s in sigmas), 1.0], abs=1e-6)
 
 
 def test_shifted_times_agree_with_the_schedulers_shift():
@@ -38,6 +49,11 @@ def test_a_constant_field_is_integrated_exactly_and_states_are_visited_in_order(
     states = list(rollout(lambda x, t: torch.ones_like(x), noise, grid))
     assert [round(s.t[0].item(), 2) for s in states] == [0.0, 0.3, 0.35]
     assert torch.allclose(states[2].x, noise + 0.35) and torch.allclose(states[2].after, noise + 1)
+
+
+def test_a_roll_out_without_steps_stays_where_it_is():
+    noise = torch.randn(2, 3)
+    assert torch.equal(sample(None, noise, torch.tensor([1.0])), noise)
 
 
 def test_an_analytic_gaussian_field_leads_to_the_known_distribution():

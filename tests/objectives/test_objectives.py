@@ -96,7 +96,7 @@ def test_sft_is_flow_matching_on_the_data():
     list(sft.loss(lambda x, t, c: seen.append((x, t, c)) or x, None, b, sft.Settings()))
     t = b.times[:, None, None, None]
     assert torch.equal(seen[0][0], (1 - t) * b.noise + t * b.latents)
-    assert seen[0][2] is b.student_context
+    assert seen[0][1] is b.times and seen[0][2] is b.student_context
 
 
 def test_an_unknown_method_is_named():

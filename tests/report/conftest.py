@@ -11,7 +11,7 @@ from dopsd.report.tables import ORDINARY, SCENES
 from dopsd.support import paths
 
 METHODS, TRAINED, CONCEPTS, SEEDS = (
-    ["base", "described", "sft", "dopsd"],
+    ["untouched", "described", "sft", "dopsd"],
     ["sft", "dopsd"],
     ["beacon", "fresco"],
     [0, 1],
@@ -53,12 +53,14 @@ def repository(tmp_path, monkeypatch):
                 folder = paths.samples(method, concept, seed)
                 folder.mkdir(parents=True)
                 numbers = np.arange(16, dtype=np.uint8).reshape(2, 8, 1).repeat(64, 0).repeat(64, 1).repeat(3, 2)
-                Image.fromarray(numbers * 10).save(folder / "scenes.png")
+                file = paths.sheet_file(folder, 40 if method in TRAINED else 0, "scenes", 4)
+                file.parent.mkdir()
+                Image.fromarray(numbers * 10).save(file)
             for method in TRAINED:
                 folder = paths.adapters(method, concept, seed)
                 folder.mkdir(parents=True)
-                rows = [f"{i},{1 / (i + 1)},0.0001,0.5,{i * 0.1}" for i in range(5)]
-                (folder / "loss.csv").write_text("\n".join(["step,loss,lr,grad_norm,seconds", *rows]) + "\n")
+                rows = [f"{i},{1 / (i + 1)},0.0001,0.5" for i in range(5)]
+                (folder / "loss.csv").write_text("\n".join(["step,loss,lr,grad_norm", *rows]) + "\n")
         for method in METHODS:
             file = paths.cells(method, concept)
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -12,14 +12,14 @@ def cells(repository):
 
 
 def test_tiles_are_taken_by_prompt(repository):
-    strip = figures.read_tiles(paths.samples("sft", "beacon", 0) / "scenes.png", 3, every=4)
+    strip = figures.read_tiles(paths.sheet_file(paths.samples("sft", "beacon", 0), 40, "scenes", 4), 3, every=4)
     assert strip.shape == (64, 192, 3)
     assert [int(strip[0, 64 * k, 0]) for k in range(3)] == [0, 40, 80]  # tiles 0, 4 and 8 (of the second row)
 
 
 def test_the_comparison_magnifies_without_smoothing_and_shows_every_method(repository, tmp_path):
-    figure = figures.comparison(repository.grid.concepts, ["base", "sft", "dopsd"], seed=0, noises=2)
-    assert [a.get_title() for a in figure.axes[:4]] == ["Training images", "Base", "SFT", "D-OPSD"]
+    figure = figures.comparison(repository.grid.concepts, {"untouched": 0, "sft": 40, "dopsd": 40}, 0, 4, noises=2)
+    assert [a.get_title() for a in figure.axes[:4]] == ["Training images", "Untouched", "SFT", "D-OPSD"]
     assert len(figure.axes) == 8
     grids.save(figure, tmp_path / "f.png")
     pixels = np.asarray(Image.open(tmp_path / "f.png").convert("RGB")).reshape(-1, 3)
@@ -31,14 +31,14 @@ def test_the_comparison_magnifies_without_smoothing_and_shows_every_method(repos
 def test_fidelity_retention_has_a_line_a_method_through_its_steps(repository):
     figure = figures.fidelity_retention(tables.comparison(cells(repository), repository.kinds))
     lines = {c.get_label(): c.lines[0].get_xdata() for c in figure.axes[0].containers}
-    assert set(lines) == {"Base", "Base, concept described", "SFT", "D-OPSD"}
+    assert set(lines) == {"Untouched", "Untouched, described", "SFT", "D-OPSD"}
     assert list(lines["SFT"]) == pytest.approx([0.57, 0.59])
 
 
 def test_nfe_uses_only_cells_with_the_full_range_and_no_described(repository):
     figure = figures.nfe(cells(repository))
     lines = {c.get_label(): c.lines[0] for c in figure.axes[0].containers}
-    assert set(lines) == {"Base", "SFT", "D-OPSD"}
+    assert set(lines) == {"Untouched", "SFT", "D-OPSD"}
     assert list(lines["SFT"].get_xdata()) == [1, 4, 32]
     assert list(lines["SFT"].get_ydata()) == pytest.approx([0.501, 0.504, 0.532])  # seed 0 only
 
@@ -84,6 +84,6 @@ def test_equal_figures_are_equal_files(repository, tmp_path):
 
 
 def test_a_missing_sheet_is_one_clear_error(repository):
-    (paths.samples("sft", "beacon", 0) / "scenes.png").unlink()
-    with pytest.raises(UserError, match=r"scenes\.png: missing; run `dvc repro`"):
-        figures.comparison(["beacon"], ["sft"], seed=0, noises=2)
+    paths.sheet_file(paths.samples("sft", "beacon", 0), 40, "scenes", 4).unlink()
+    with pytest.raises(UserError, match=r"scenes-4\.png: missing; run `dvc repro`"):
+        figures.comparison(["beacon"], {"sft": 40}, 0, 4, noises=2)

@@ -50,13 +50,14 @@ def test_the_report_holds_the_numbers_and_every_label_is_a_score(repository, sum
     text = page.report(
         summary,
         tables.matched(
-            tables.read_cells(repository.grid.methods, repository.grid.concepts, repository.grid.seeds), ["dopsd"]
+            tables.read_cells(repository.grid.methods, repository.grid.concepts, repository.grid.seeds),
+            ["sft", "dopsd"],
         ),
         {"eye": {"4": PROBE, "8": PROBE}},
         {"naming": {"eye": NAMING}},
         {"sft": number(3e-4, 3e-4, 3e-4)},
-        SimpleNamespace(grid=repository.grid),
-        (few, many),
+        SimpleNamespace(grid=repository.grid, evaluate=SimpleNamespace(few=few, many=many)),
+        ["cpu", "NVIDIA H100"],
     )
     assert "### eye, 4 steps" in text and "### eye, 8 steps" in text
     assert "intervals apart, on colour." in text
@@ -64,6 +65,7 @@ def test_the_report_holds_the_numbers_and_every_label_is_a_score(repository, sum
     assert "D-OPSD learns the concept" in text
     assert "- sft: 0.0003" in text
     assert "| new scenes: concept fidelity" in text
+    assert "ran on different devices: cpu, NVIDIA H100" in text
     assert "{{" not in text and "{%" not in text
 
 
@@ -116,3 +118,36 @@ def test_the_answers_take_each_number_from_its_column(repository):
     assert table.loc["D-OPSD does not: sharpness over the described row's", "low"] == rows.loc["sharpness_kept", "low"]
     gain = table.loc["D-OPSD learns the concept: fidelity above the untouched model's"]
     assert gain.value == pytest.approx(0.62) and gain.answer == "holds" and gain.bar == ">= 0.2"
+
+
+def test_one_unit_shows_numbers_without_intervals(repository):
+    """One concept with one seed: nothing that looks like an interval, no claim that is answered."""
+    cells = tables.read_cells(repository.grid.methods, ["beacon"], [0])
+    summary, matched = tables.summary(cells), tables.matched(cells, ["sft", "dopsd"])
+    assert summary.low.isna().all() and matched.difference_low.isna().all() and set(matched.n) == {1}
+    for text in (
+        tables.summary_markdown(summary, page.labels(4, 32)),
+        tables.matched_markdown(matched, page.matched_labels(4, 32)),
+        claims.answers_markdown(claims.answers(matched)),
+    ):
+        assert "[" not in text and "nan" not in text
+    assert set(claims.answers(matched).answer) == {"no interval"}
+    assert page.verdict(summary, "sharpness", "dopsd", "sharpness", "x", "y").endswith(
+        "one cell, so without an interval."
+    )
+
+
+def test_one_method_alone_is_shown_without_differences(repository):
+    cells = tables.read_cells(["untouched", "described", "dopsd"], ["beacon", "fresco"], [0, 1])
+    summary, matched = tables.summary(cells), tables.matched(cells, ["dopsd"])
+    assert "difference" not in summary and matched.empty
+    assert "Not measured" in tables.matched_markdown(matched, page.matched_labels(4, 32))
+    assert "Not measured" in claims.answers_markdown(claims.answers(matched))
+    assert "was measured" in page.verdict(summary, "sharpness", "dopsd", "sharpness", "x", "y")
+
+
+def test_without_the_described_row_its_score_is_left_out_and_no_other(repository):
+    cells = tables.read_cells(["untouched", "sft", "dopsd"], ["beacon", "fresco"], [0, 1])
+    scores = set(tables.matched(cells, ["sft", "dopsd"]).score)
+    assert scores == set(tables.MATCHED) - {"sharpness_kept"}
+    assert "sharpness over" not in " ".join(claims.answers(tables.matched(cells, ["sft", "dopsd"])).claim)

@@ -5,6 +5,8 @@ import tiny
 import torch
 
 from dopsd import backbones
+from dopsd.method.context import Condition
+from dopsd.objectives import Batch
 from dopsd.sets.jsonl import read_set
 from dopsd.support.errors import UserError
 from dopsd.training import graphs
@@ -91,3 +93,75 @@ def test_a_cpu_cannot_record(settings, train_settings):
             0,
             1e-3,
         )
+
+
+def part(value: float, length: int = 2, with_teacher: bool = True) -> Batch:
+    """A batch of one sample whose tensors hold value, value + 1, ..."""
+    numbers = iter(range(9))
+
+    def tensor(*shape):
+        return torch.full(shape, value + next(numbers))
+
+    latents, noise, times, grid = tensor(1, 2), tensor(1, 2), tensor(1), tensor(3)
+    student = [Condition(tensor(length, 4), (tensor(5), tensor(6)))]
+    return Batch(latents, noise, times, student, [Condition(tensor(3, 4))] if with_teacher else None, grid)
+
+
+def firsts(batch: Batch) -> list[float]:
+    return [t.flatten()[0].item() for t in graphs.tensors(batch)]
+
+
+def test_all_tensors_of_a_batch_in_order():
+    assert firsts(part(10.0)) == [10, 11, 12, 13, 14, 15, 16, 17]
+    assert firsts(part(10.0, with_teacher=False)) == [10, 11, 12, 13, 14, 15, 16]
+
+
+@pytest.mark.parametrize("with_teacher", [True, False])
+def test_a_copy_is_equal_and_shares_no_memory(with_teacher):
+    one = part(10.0, with_teacher=with_teacher)
+    other = graphs.copied(one, torch.device("cpu"))
+    assert firsts(other) == firsts(one) and (other.teacher_context is None) != with_teacher
+    assert [t.shape for t in graphs.tensors(other)] == [t.shape for t in graphs.tensors(one)]
+    mine = {t.data_ptr() for t in graphs.tensors(one)}
+    assert not mine & {t.data_ptr() for t in graphs.tensors(other)}
+    where = {t.device.type for t in graphs.tensors(graphs.copied(one, torch.device("meta")))}
+    assert where == {"meta"}
+
+
+def test_a_shape_runs_then_is_recorded_then_replays_what_it_is_given():
+    ran, machine = [], Machine()
+
+    def run(batch):
+        ran.append(firsts(batch))
+        return batch.noise.sum().double()
+
+    passes = Recorded(run, torch.device("cpu"), machine)
+    counts, losses = [], []
+    for value, length in ((1, 2), (20, 3), (3, 2), (4, 2), (50, 3)):
+        losses.append(passes(part(float(value), length)))
+        assert ran[-1] == firsts(part(float(value), length))
+        counts.append((machine.ran, machine.recordings, machine.replays))
+    assert counts == [(1, 0, 0), (2, 0, 0), (2, 1, 1), (2, 1, 2), (2, 2, 3)]
+    assert [x.item() for x in losses] == [2 * (v + 1) for v in (1, 20, 3, 4, 50)]  # each kept, whatever ran after it
+
+
+def test_shapes_beyond_the_most_are_not_recorded(monkeypatch):
+    monkeypatch.setattr(graphs, "MOST", 1)
+    machine = Machine()
+    passes = Recorded(lambda batch: batch.noise.sum().double(), torch.device("cpu"), machine)
+    for length in (2, 3, 2, 3, 3, 2):
+        passes(part(1.0, length))
+    assert (machine.ran, machine.recordings, machine.replays) == (4, 1, 2)
+
+
+def test_what_runs_or_is_recorded_stands_on_the_device():
+    where = []
+
+    def run(batch):
+        where.append(batch.noise.device.type)
+        return torch.zeros(())
+
+    passes = Recorded(run, torch.device("meta"), Machine())
+    for value in (1.0, 2.0):
+        passes(part(value))
+    assert where == ["meta", "meta"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 
 from dopsd.backbones.base import Backbone
+from dopsd.config import backbone as config
 
 
 def module(name: str) -> str:
@@ -15,11 +16,11 @@ def module(name: str) -> str:
     return f"{__name__}.{name}"
 
 
-def kind(settings) -> type[Backbone]:
+def kind(settings: config.Backbone) -> type[Backbone]:
     """The class of the backbone that a section of params.yaml names."""
     return importlib.import_module(module(settings.name)).BACKBONE  # config knows the names: none is unknown here
 
 
-def load(settings) -> Backbone:
+def load(settings: config.Backbone) -> Backbone:
     """Open a backbone by its section of params.yaml; UserError where weights are missing or do not fit."""
     return kind(settings)(settings)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from PIL.Image import Image
-from torch import Tensor, nn
+from torch import Tensor
 
+from dopsd.config.backbone import Model
 from dopsd.method import flow
 from dopsd.method.context import Context
 
@@ -18,8 +21,33 @@ class Backbone(ABC):
 
     device: torch.device
     dtype: torch.dtype  # what the generator computes in
-    transformer: nn.Module  # what is tuned; it carries the adapters, or is swapped for the teacher's copy
-    scheduler: object
+    scheduler: Any  # the pipeline's own
+    comfy: ClassVar[str]  # what ComfyUI's LoRA loader expects before diffusers' layer names (its comfy/lora.py)
+
+    @abstractmethod
+    def __init__(self, settings: Model):
+        """Open it; UserError where weights are missing or do not fit."""
+
+    @property
+    @abstractmethod
+    def settings(self) -> Model:
+        """The section `backbone` of params.yaml or of a preset."""
+
+    @property
+    @abstractmethod
+    def transformer(self) -> Any:
+        """What is tuned; it carries the adapters, or is swapped for the teacher's copy. Any: the methods that training needs
+        come from mixins of diffusers and peft, which no type of torch knows."""
+
+    @transformer.setter
+    @abstractmethod
+    def transformer(self, module: Any) -> None:
+        """None: opened anew at the next use."""
+
+    @property
+    @abstractmethod
+    def text(self) -> tuple[Any, Any]:
+        """Tokenizer and text encoder."""
 
     @abstractmethod
     def context(
@@ -53,7 +81,7 @@ class Backbone(ABC):
         """(C, h, w) of an image of this size in pixels; ValueError where the model cannot draw it."""
 
     @abstractmethod
-    def opened(self, kind: str) -> nn.Module:
+    def opened(self, kind: str) -> Any:
         """Another transformer with the untouched weights, kept or multiplied as this kind of `quantize` says."""
 
     @abstractmethod
@@ -62,7 +90,7 @@ class Backbone(ABC):
 
     @classmethod
     @abstractmethod
-    def save_lora(cls, folder, layers: dict[str, Tensor], settings: dict) -> None:
+    def save_lora(cls, folder: Path, layers: dict[str, Tensor], settings: dict) -> None:
         """Write an adapter's weights, with its rank and alpha in `settings`, as the pipeline's own LoRA file."""
 
     def shift(self, steps: int, size: Sequence[int]) -> float | None:

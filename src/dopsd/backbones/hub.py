@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -17,18 +18,27 @@ REMEDY = "give a local folder or a hub name in params.yaml or the preset; if it 
 
 
 def load_part(
-    cls, source: str, revision: str | None, what: str, subfolder: str | None = None, only: str | None = None, **options
-):
-    """`cls.from_pretrained` with one clear error in place of the hub's many. only="config": the configuration alone."""
+    cls: Any,
+    source: str,
+    revision: str | None,
+    what: str,
+    subfolder: str | None = None,
+    only: str | None = None,
+    **options,
+) -> Any:
+    """`cls.from_pretrained` with one clear error in place of the hub's many. only="config": the configuration alone.
+
+    cls: of diffusers or transformers; Any, for what the two call alike they declare apart."""
     where = f"{source}/{subfolder}" if subfolder else source
     if Path(source).parts[:1] == ("models",) and not (Path(source) / (subfolder or "")).exists():
         raise UserError(f"{where}: the {what} is missing; restore it from git, or run the recipe's stages (README)")
     if subfolder:
         options["subfolder"] = subfolder
+    opens = cls.load_config if only else cls.from_pretrained
     if issubclass(cls, nn.Module) and not only:
         options["use_safetensors"] = True
     try:
-        return (cls.load_config if only else cls.from_pretrained)(source, revision=revision, **options)
+        return opens(source, revision=revision, **options)
     except (OSError, ValueError) as error:
         raise UserError(f"{where}: cannot open the {what} ({str(error).splitlines()[0]}); {REMEDY}") from None
 

@@ -10,12 +10,14 @@ import math
 from collections.abc import Sequence
 
 import torch
-from diffusers import AutoencoderKLFlux2, Flux2KleinPipeline, Flux2Transformer2DModel
-from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu
+from diffusers.models.autoencoders.autoencoder_kl_flux2 import AutoencoderKLFlux2
+from diffusers.models.transformers.transformer_flux2 import Flux2Transformer2DModel
+from diffusers.pipelines.flux2.pipeline_flux2_klein import Flux2KleinPipeline, compute_empirical_mu
 from PIL.Image import Image
 from torch import Tensor
 
 from dopsd.backbones.pipeline import PipelineBackbone
+from dopsd.config import backbone as config
 from dopsd.method import flow
 from dopsd.method.context import Condition, Context
 from dopsd.support.errors import UserError
@@ -27,7 +29,7 @@ def packed(latents: Tensor) -> Tensor:
     return latents.flatten(2).transpose(1, 2)
 
 
-class Klein(PipelineBackbone):
+class Klein(PipelineBackbone[config.Klein]):
     """See `Backbone`. settings: the section `backbone` of params.yaml."""
 
     pipeline, transformer_class, vae_class = Flux2KleinPipeline, Flux2Transformer2DModel, AutoencoderKLFlux2
@@ -59,10 +61,10 @@ class Klein(PipelineBackbone):
     def _text_features(self, prompts: Sequence[str]) -> list[Tensor]:
         """As the pipeline: padded to the maximum, and the padding is read like every other token."""
         tokenizer, encoder = self.text
-        layers = tuple(self.settings.text_layers)
+        layers = list(self.settings.text_layers)
         if max(layers) > encoder.config.num_hidden_layers:
             raise UserError(
-                f"backbone.text_layers {list(layers)}: {self.settings.model} has an encoder of "
+                f"backbone.text_layers {layers}: {self.settings.model} has an encoder of "
                 f"{encoder.config.num_hidden_layers} layers; FLUX.2-klein reads 9, 18 and 27"
             )
         out = []

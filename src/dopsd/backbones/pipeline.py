@@ -5,16 +5,20 @@ from __future__ import annotations
 
 import gc
 import os
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler
-from torch import Tensor, nn
+from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
+from torch import Tensor
 from transformers import AutoTokenizer, Qwen3Model
 
 from dopsd.backbones import quantized
 from dopsd.backbones.base import Backbone
 from dopsd.backbones.hub import load_part
+from dopsd.config.backbone import Model
+
+Settings = TypeVar("Settings", bound=Model)
 
 
 def device(name: str) -> torch.device:
@@ -24,41 +28,44 @@ def device(name: str) -> torch.device:
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if name == "cuda" else torch.device(name)
 
 
-class PipelineBackbone(Backbone):
+class PipelineBackbone(Backbone, Generic[Settings]):
     """A backbone of the parts of a diffusers pipeline. settings: the section `backbone` of params.yaml."""
 
-    pipeline: ClassVar[type]
-    comfy: ClassVar[str]  # what ComfyUI's LoRA loader expects before diffusers' layer names (its comfy/lora.py)
-    transformer_class: ClassVar[type]
-    vae_class: ClassVar[type]
+    pipeline: ClassVar[Any]  # classes of diffusers; Any, as in `hub.load_part`
+    transformer_class: ClassVar[Any]
+    vae_class: ClassVar[Any]
 
-    def __init__(self, settings):
-        self.settings = settings
+    def __init__(self, settings: Settings):
+        self._settings = settings
         self.device = device(settings.device)
         self.dtype = getattr(torch, settings.dtype)
         config = load_part(
             self.transformer_class, settings.model, settings.revision, "transformer", "transformer", "config"
         )
         self.channels: int = config["in_channels"]
-        self._transformer: nn.Module | None = None
+        self._transformer: Any = None
         self.vae = self.part(self.vae_class, "vae", torch_dtype=torch.float32).eval().requires_grad_(False)
         self.vae.to(self.device)
         self.scheduler = self.part(FlowMatchEulerDiscreteScheduler, "scheduler")
-        self._text = None
+        self._text: tuple[Any, Any] | None = None
 
-    def part(self, cls, subfolder: str, **options):
+    @property
+    def settings(self) -> Settings:
+        return self._settings
+
+    def part(self, cls: Any, subfolder: str, **options) -> Any:
         """A part of the pipeline, from its subfolder; UserError where it cannot be opened."""
         return load_part(cls, self.settings.model, self.settings.revision, subfolder, subfolder, **options)
 
     @property
-    def transformer(self) -> nn.Module:
+    def transformer(self) -> Any:
         """What is tuned, opened at the first use: on a small GPU the encoders have come and gone by then."""
         if self._transformer is None:
             self._transformer = self.opened(self.settings.quantize)
         return self._transformer
 
-    def opened(self, kind: str) -> nn.Module:
-        options = {"torch_dtype": self.dtype}
+    def opened(self, kind: str) -> Any:
+        options: dict[str, Any] = {"torch_dtype": self.dtype}
         quantized.check(kind, self.device, self.settings.compile_blocks)
         if storage := quantized.storage(kind, self.dtype):
             options["quantization_config"] = storage
@@ -75,17 +82,17 @@ class PipelineBackbone(Backbone):
         return transformer
 
     @transformer.setter
-    def transformer(self, module: nn.Module | None) -> None:
+    def transformer(self, module: Any) -> None:
         self._transformer = module  # None: opened anew at the next use
         if module is None:
             gc.collect()  # compiled blocks hold themselves
             self._empty_cache()
 
-    def ease(self, transformer: nn.Module) -> None:
+    def ease(self, transformer: Any) -> None:
         """Put parts that compute the same in place of those that torch.compile cannot fuse."""
 
     @property
-    def text(self) -> tuple:
+    def text(self) -> tuple[Any, Any]:
         """Tokenizer and text encoder, loaded at the first use."""
         if self._text is None:
             encoder = self.part(Qwen3Model, "text_encoder", dtype=self.dtype).eval().requires_grad_(False)
@@ -117,7 +124,7 @@ class PipelineBackbone(Backbone):
             raise ValueError(f"height and width must be multiples of {multiple}, not {height} and {width}")
 
     @classmethod
-    def save_lora(cls, folder, layers: dict[str, Tensor], settings: dict) -> None:
+    def save_lora(cls, folder: Path, layers: dict[str, Tensor], settings: dict) -> None:
         cls.pipeline.save_lora_weights(
             folder, transformer_lora_layers=layers, transformer_lora_adapter_metadata=settings
         )

@@ -31,11 +31,11 @@ def check(kind: str, device: torch.device, compiled: bool) -> None:
 def storage(kind: str, dtype: torch.dtype):
     """diffusers' quantization config for weights kept in "int8" or "nf4" (4 bit); None for the others."""
     if kind == "nf4":
-        from diffusers import BitsAndBytesConfig
+        from diffusers.quantizers.quantization_config import BitsAndBytesConfig
 
         return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
     if kind == "int8":
-        from diffusers import TorchAoConfig
+        from diffusers.quantizers.quantization_config import TorchAoConfig
         from torchao.quantization import Int8WeightOnlyConfig
 
         return TorchAoConfig(Int8WeightOnlyConfig())

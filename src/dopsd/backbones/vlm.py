@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import torch
 from PIL.Image import Image
-from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
+from transformers import AutoProcessor, BatchFeature, Qwen3VLForConditionalGeneration
 
 from dopsd.backbones.hub import load_part
 from dopsd.backbones.pipeline import device
+from dopsd.config.backbone import Model
 
 DESCRIBE = (
     "Describe this picture in one sentence, as a prompt that an image generator could draw it from. Call the main subject "
@@ -29,12 +30,12 @@ class Vlm:
         self.device = where
 
     @classmethod
-    def beside(cls, backbone, source: str, revision: str | None = None) -> Vlm:
+    def beside(cls, backbone: Model, source: str, revision: str | None = None) -> Vlm:
         """On the device and in the type of a section `backbone`, with pictures of the size that its teacher sees."""
         pixels = getattr(backbone, "max_pixels", 768 * 768)
         return cls(source, revision, device(backbone.device), getattr(torch, backbone.dtype), pixels)
 
-    def _inputs(self, pictures: Sequence[Image], question: str):
+    def _inputs(self, pictures: Sequence[Image], question: str) -> BatchFeature:
         parts = [{"type": "image", "image": p.convert("RGB")} for p in pictures] + [{"type": "text", "text": question}]
         return self.processor.apply_chat_template(
             [{"role": "user", "content": parts}],

@@ -8,16 +8,20 @@ released code).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, ZImagePipeline, ZImageTransformer2DModel
 from diffusers.models.attention_dispatch import dispatch_attention_fn
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.transformers.transformer_z_image import ZImageTransformer2DModel
+from diffusers.pipelines.z_image.pipeline_z_image import ZImagePipeline
 from PIL.Image import Image
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 
 from dopsd.backbones.hub import load_part
 from dopsd.backbones.pipeline import PipelineBackbone
+from dopsd.config import backbone as config
 from dopsd.method import flow
 from dopsd.method.context import Condition, Context
 from dopsd.support.errors import UserError
@@ -49,22 +53,22 @@ class Attend:
         return attn.to_out[0](out.flatten(2, 3).type_as(q))
 
 
-class ZImage(PipelineBackbone):
+class ZImage(PipelineBackbone[config.ZImage]):
     """See `Backbone`. settings: the section `backbone` of params.yaml."""
 
     pipeline, transformer_class, vae_class = ZImagePipeline, ZImageTransformer2DModel, AutoencoderKL
     comfy = "diffusion_model."
 
-    def __init__(self, settings):
+    def __init__(self, settings: config.ZImage):
         super().__init__(settings)
-        self._vlm = None
+        self._vlm: tuple[Any, Any] | None = None
 
-    def ease(self, transformer: nn.Module) -> None:
+    def ease(self, transformer: Any) -> None:
         for block in (*transformer.noise_refiner, *transformer.context_refiner, *transformer.layers):
             block.attention.set_processor(Attend())
 
     @property
-    def vlm(self) -> tuple:
+    def vlm(self) -> tuple[Any, Any]:
         """Processor and Qwen3-VL around the pipeline's own text encoder, loaded at the first use."""
         if self._vlm is None:
             source, revision = self.settings.vlm, self.settings.vlm_revision

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from dopsd.config.backbone import Backbone, ZImage
 from dopsd.sets.items import Item
 from dopsd.support.errors import UserError
 
 
-def writer(settings) -> Callable[[Item], str]:
+def writer(settings: Backbone) -> Callable[[Item], str]:
     """Captions written by the backbone's VLM, with its own weights; UserError where the backbone has none."""
-    source = getattr(settings, "vlm", None)
-    if source is None:
+    if not isinstance(settings, ZImage):
         raise UserError(
             "--captions vlm needs a backbone with a VLM (zimage); write captions, or choose --captions name"
         )
     from dopsd.backbones.vlm import DESCRIBE, Vlm
 
-    vlm = Vlm.beside(settings, source, settings.vlm_revision)
+    vlm = Vlm.beside(settings, settings.vlm, settings.vlm_revision)
 
     def write(item: Item) -> str:
         said = vlm.ask([item.image()], DESCRIBE)
         if not said:
-            raise UserError(f"{item.file}: the VLM {source} wrote nothing; write a caption, or choose --captions name")
+            raise UserError(
+                f"{item.file}: the VLM {settings.vlm} wrote nothing; write a caption, or choose --captions name"
+            )
         return said
 
     return write

@@ -9,13 +9,14 @@ import torch
 
 from dopsd import backbones
 from dopsd.commands.tune import show
+from dopsd.config.preset import Preset
 from dopsd.evaluation import drawing
 from dopsd.support.seeds import stream
 from dopsd.training.weights import put
 
 
 def draw(
-    preset,
+    preset: Preset,
     prompt: str,
     lora: Path | None,
     nfe: Sequence[int] | None,

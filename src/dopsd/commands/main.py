@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dopsd.config.params import load_preset
-from dopsd.config.preset import names
+from dopsd.config.preset import Preset, names
 from dopsd.support.errors import UserError
+
+if TYPE_CHECKING:
+    from dopsd.sets.items import Item
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 Backbone = Annotated[str, typer.Option(help=f"a preset ({', '.join(names())}) or a .yaml file of the same form")]
 Changes = Annotated[list[str] | None, typer.Option("--set", help="change a field of the preset: train.steps=500")]
 
 
-def _preset(backbone: str, changes: list[str] | None, **options):
+def _preset(backbone: str, changes: list[str] | None, **options: float | None) -> Preset:
     given = [f"{k.replace('__', '.')}={v}" for k, v in options.items() if v is not None]
     return load_preset(backbone, [*given, *(changes or [])])
 
 
-def _items(preset, images: Path, name: str, captions: str, out: Path):
+def _items(preset: Preset, images: Path, name: str, captions: str, out: Path) -> list[Item]:
     from dopsd.commands.captions import writer
     from dopsd.evaluation.against_untouched import processes
     from dopsd.sets import folder

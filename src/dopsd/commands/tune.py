@@ -13,8 +13,10 @@ from torch import Tensor
 from dopsd import backbones, objectives
 from dopsd.backbones.base import Backbone
 from dopsd.commands.export import export
+from dopsd.config.preset import Preset
 from dopsd.evaluation import against_untouched
 from dopsd.evaluation.drawing import check_words, draw
+from dopsd.method.context import Context
 from dopsd.report.card import write_card
 from dopsd.report.grids import picture_grid, save
 from dopsd.sets.items import Item
@@ -42,7 +44,7 @@ class Gallery:
     """Prompts with their noise, encoded once: the same pictures again and again, as inference draws them."""
 
     prompts: tuple[str, ...]
-    contexts: list
+    contexts: Context
     noise: Tensor
     nfe: int
 
@@ -67,7 +69,7 @@ def show(rows: dict[str, Tensor], columns: tuple[str, ...], file: Path) -> None:
     save(picture_grid(tiles, list(columns), list(rows), scale, title=12), file)
 
 
-def tune(preset, items: list[Item], name: str, out: Path, measured: bool = True) -> Path:
+def tune(preset: Preset, items: list[Item], name: str, out: Path, measured: bool = True) -> Path:
     """Fine-tune preset.backbone on items and write everything to `out`: the LoRA for diffusers and ComfyUI, a card, a
     gallery, previews, checkpoints, the loss, the preset and, if `measured`, the scores. Called again after a stop it goes on.
 
@@ -130,18 +132,18 @@ def tune(preset, items: list[Item], name: str, out: Path, measured: bool = True)
     return out
 
 
-def the_method(preset) -> objectives.Method:
+def the_method(preset: Preset) -> objectives.Method:
     """The method of a preset, with its settings."""
     name = preset.tune.method
     return objectives.method(name, preset.methods[name], "the preset")
 
 
-def weights(out: Path, preset) -> Path:
+def weights(out: Path, preset: Preset) -> Path:
     """The folder of a finished training's last weights, for `weights.put`."""
     return out if preset.train.tune == "lora" else out / "checkpoints" / f"step-{preset.train.steps:04d}"
 
 
-def card(out: Path, preset, items: list[Item], name: str) -> None:
+def card(out: Path, preset: Preset, items: list[Item], name: str) -> None:
     """Write the model card of a finished training, with the scores if there are any."""
     if preset.train.tune == "lora":
         found = [*out.glob("*.safetensors"), *out.glob("comfyui/*.safetensors")]

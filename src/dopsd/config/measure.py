@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dopsd.config.section import Count, Section
 
@@ -21,6 +21,14 @@ class Clip(Source):
 
     tokenizer: Literal["open_clip", "world"]
     text: bool
+
+    @model_validator(mode="after")
+    def _can_read(self) -> Clip:
+        if self.text and self.tokenizer == "world":
+            raise ValueError(
+                "text true needs tokenizer open_clip: the world's CLIP has no words for what people tune on"
+            )
+        return self
 
 
 class Reward(Source):

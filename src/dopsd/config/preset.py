@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,7 +65,7 @@ def names() -> list[str]:
     return sorted(f.removesuffix(".yaml") for f in files if f.endswith(".yaml") and f != "defaults.yaml")
 
 
-def _folder():
+def _folder() -> Traversable:
     return resources.files("dopsd") / "presets"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -27,7 +27,7 @@ class Section(BaseModel):
 Read = TypeVar("Read", bound=Section)
 
 
-def parsed(text: str, file: str) -> dict:
+def parsed(text: str, file: str) -> dict[str, Any]:
     """A YAML text whose top is a mapping; UserError where it is none."""
     try:
         tree = yaml.safe_load(text)

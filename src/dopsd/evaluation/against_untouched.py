@@ -20,6 +20,9 @@ from dopsd.backbones import hub
 from dopsd.backbones.base import Backbone
 from dopsd.backbones.pipeline import device as named_device
 from dopsd.backbones.vlm import Vlm
+from dopsd.config.backbone import Model
+from dopsd.config.measure import Measure
+from dopsd.config.preset import Preset
 from dopsd.evaluation import prompt_file
 from dopsd.evaluation.drawing import draw
 from dopsd.evaluation.instruments import clip, lpips
@@ -46,7 +49,7 @@ def ordinary_prompts(name: str, n: int) -> list[str]:
     return lines[:n]
 
 
-def fetch_all(settings) -> dict[str, Path]:
+def fetch_all(settings: Measure) -> dict[str, Path]:
     """Every instrument's files by its name, fetched before anything long begins; UserError where one cannot be had."""
     weights = ("*.safetensors", "*.json")
     wanted = {"writer": weights, "judge": weights, "dino": weights, "lpips": lpips.FILES}
@@ -61,13 +64,13 @@ def fetch_all(settings) -> dict[str, Path]:
     return out
 
 
-def processes(backbone) -> PartialState:
+def processes(backbone: Model) -> PartialState:
     """The processes of this run. One of them fetches, writes prompts and judges while the others wait: longer than the ten
     minutes that NCCL allows if not told otherwise, so this comes first."""
     return PartialState(cpu=named_device(backbone.device).type == "cpu", timeout=timedelta(hours=12))
 
 
-def prepare(preset, items: list[Item], out: Path) -> tuple[dict[str, Path], list[Asked]]:
+def prepare(preset: Preset, items: list[Item], out: Path) -> tuple[dict[str, Path], list[Asked]]:
     """The instruments' files, and the prompts in out/prompts.jsonl, written now if they are not there. In all processes;
     UserError where something cannot be had, or where the set is none that can be measured."""
     if any(item.inputs for item in items):
@@ -81,11 +84,12 @@ def prepare(preset, items: list[Item], out: Path) -> tuple[dict[str, Path], list
     with processes(preset.backbone).main_process_first():
         ordinary_prompts(settings.ordinary, settings.ordinary_prompts)
         folders = fetch_all(settings)
-        return folders, ask(settings, preset, items, folders, out / PROMPTS)
+        return folders, ask(preset, items, folders, out / PROMPTS)
 
 
-def ask(settings, preset, items: list[Item], folders: dict[str, Path], file: Path) -> list[Asked]:
+def ask(preset: Preset, items: list[Item], folders: dict[str, Path], file: Path) -> list[Asked]:
     """The prompts in a file, written first if it is not there."""
+    settings = preset.measure
     if not file.exists():
         if settings.writer:
             asked = prompt_file.by_vlm(Vlm.beside(preset.backbone, str(folders["writer"])), items, settings.new_prompts)
@@ -109,7 +113,9 @@ def concept_noise(backbone: Backbone, asked: list[Asked], items: list[Item], bas
 class Artist:
     """Draws all prompts with whatever weights are on the backbone; contexts and noise are made once."""
 
-    def __init__(self, backbone: Backbone, settings, nfe: int, side: int, asked: list[Asked], items: list[Item]):
+    def __init__(
+        self, backbone: Backbone, settings: Measure, nfe: int, side: int, asked: list[Asked], items: list[Item]
+    ):
         self.backbone, self.nfe = backbone, nfe
         plain = ordinary_prompts(settings.ordinary, settings.ordinary_prompts)
         self.contexts, self.plain = backbone.context([a.text for a in asked]), backbone.context(plain)
@@ -130,7 +136,7 @@ class Artist:
         return list(draw(self.backbone, self.plain, noise, self.nfe, 1))
 
 
-def measure(preset, items: list[Item], out: Path, weights: Path) -> dict[str, dict]:
+def measure(preset: Preset, items: list[Item], out: Path, weights: Path) -> dict[str, dict]:
     """Draw with and without the weights of a folder, score, and write out/measured.json and out/prompts.jsonl.
 
     All processes must call; only the main one scores. UserError where an instrument cannot be had.

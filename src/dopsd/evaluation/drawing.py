@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
@@ -39,7 +41,7 @@ def draw(
     return from_bytes(torch.cat([out[start] for start in starts]))
 
 
-def check_words(tokenizer, prompt: str) -> None:
+def check_words(tokenizer: Any, prompt: str) -> None:
     """UserError where a tokenizer of whole words does not know one; those of real models know pieces of every word."""
     if tokenizer.unk_token_id is None:
         return

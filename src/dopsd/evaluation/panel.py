@@ -11,7 +11,10 @@ import torch
 from torch import Tensor
 
 from dopsd.backbones.pipeline import device as named_device
+from dopsd.config.measure import Clip
+from dopsd.config.preset import Preset
 from dopsd.evaluation.instruments import clip, distances, lpips
+from dopsd.evaluation.instruments.mini_clip import MiniClip, load_clip
 from dopsd.evaluation.prompt_file import NEW, REWRITE, Asked
 from dopsd.evaluation.statistics import interval, jackknife_blocks
 from dopsd.sets.items import Item
@@ -51,7 +54,7 @@ def to_reference(untouched: Tensor, after: Tensor, reference: Tensor) -> dict[st
     """KID and FD of features (n, d) to the reference's (n, d), for both models and their difference."""
     n = len(reference)
 
-    def of(f, features: Tensor):
+    def of(f: Callable[[Tensor, Tensor], float], features: Tensor) -> Callable[[Tensor], float]:
         return lambda k: f(features[k], reference[k])
 
     out = {}
@@ -67,7 +70,7 @@ class Case:
     """What all instruments look at: a preset, its instruments' folders, the set, the prompts, and what both models drew;
     `reference` is what ordinary prompts are compared with."""
 
-    preset: object
+    preset: Preset
     folders: dict[str, Path]
     items: list[Item]
     asked: list[Asked]
@@ -96,12 +99,13 @@ class Case:
 
     def compared(self, ks: list[int], of: Callable[[list[Tensor]], Tensor]) -> dict:
         """A score of the pictures of some prompts, under both models."""
-        both = (of([x.concept[k] for k in ks]) for x in (self.before, self.after))
-        return compared(*both, [self.asked[k].picture for k in ks])
+        before, after = (of([x.concept[k] for k in ks]) for x in (self.before, self.after))
+        return compared(before, after, [self.asked[k].picture for k in ks])
 
     def retention(self, features: Callable[[list[Tensor]], Tensor]) -> dict[str, dict]:
         sets = (self.before.ordinary, self.after.ordinary, self.reference)
-        return to_reference(*(features(x).double() for x in sets))
+        before, after, reference = (features(x).double() for x in sets)
+        return to_reference(before, after, reference)
 
 
 def by_lpips(case: Case) -> dict[str, dict]:
@@ -120,17 +124,20 @@ def by_dino(case: Case) -> dict[str, dict]:
 
 def by_clip(case: Case) -> dict[str, dict]:
     settings, new, every = case.preset.measure, case.of(NEW), case.of(REWRITE, NEW)
-    clip = _clip(settings.clip, case.folders["clip"], case.device)
-    known = clip.image_features([from_pil(item.image()) for item in case.items])
-    out = {"clip_image": case.compared(new, lambda x: (clip.image_features(x) @ known.T).mean(1))}
+    assert settings.clip is not None  # as in every instrument: `score` asks the preset
+    eye = _clip(settings.clip, case.folders["clip"], case.device)
+    known = eye.image_features([from_pil(item.image()) for item in case.items])
+    out = {"clip_image": case.compared(new, lambda x: (eye.image_features(x) @ known.T).mean(1))}
     if settings.clip.text:
-        texts = [case.plain(k) for k in every]
-        out["clip_score"] = case.compared(every, lambda x: clip.score(x, texts)) | {"cut_texts": clip.too_long(texts)}
-    return out if settings.dino else out | case.retention(clip.image_features)
+        assert isinstance(eye, clip.Contrastive)  # the world's CLIP scores no texts, says config
+        texts, score = [case.plain(k) for k in every], eye.score
+        out["clip_score"] = case.compared(every, lambda x: score(x, texts)) | {"cut_texts": eye.too_long(texts)}
+    return out if settings.dino else out | case.retention(eye.image_features)
 
 
 def by_reward(case: Case) -> dict[str, dict]:
     settings, ks = case.preset.measure.reward, case.of(REWRITE, NEW)
+    assert settings is not None
     reward = clip.Contrastive(case.folders["reward"], case.device, settings.architecture, settings.file)
     texts = [case.plain(k) for k in ks]
     return {"reward": case.compared(ks, lambda x: reward.score(x, texts)) | {"cut_texts": reward.too_long(texts)}}
@@ -161,9 +168,7 @@ def score(case: Case) -> dict[str, dict]:
     return {k: {"better": SAYS[k][0], "says": SAYS[k][1], **out[k]} for k in SAYS if k in out}
 
 
-def _clip(settings, folder: Path, where: torch.device):
+def _clip(settings: Clip, folder: Path, where: torch.device) -> clip.Contrastive | MiniClip:
     if settings.tokenizer == "open_clip":
         return clip.Contrastive(folder, where)
-    from dopsd.evaluation.instruments.mini_clip import load_clip
-
     return load_clip(folder, where)

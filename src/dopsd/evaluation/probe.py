@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dopsd.backbones.base import Backbone
+from dopsd.config.study import Probe
 from dopsd.evaluation import prompts
-from dopsd.evaluation.cell import Number
 from dopsd.evaluation.drawing import draw
 from dopsd.evaluation.instruments.fidelity import found
 from dopsd.evaluation.instruments.reader import Reader
-from dopsd.evaluation.statistics import interval
+from dopsd.evaluation.statistics import Number, interval
+from dopsd.method.context import Context
 from dopsd.support.pictures import to_pil
 from dopsd.support.seeds import stream
 from dopsd.world.scenes import ATTRIBUTES, NAMES, SIZE, Scenes, render, sample_scenes, visible
@@ -50,7 +52,7 @@ def targets(n: int, seed: int, shape: tuple[int, ...]) -> Targets:
     return Targets(scenes, render(scenes), prompts.open_prompts(n, seed), noise)
 
 
-def contexts(backbone, kind: str, asked: Targets, layer: int) -> list[Tensor]:
+def contexts(backbone: Backbone, kind: str, asked: Targets, layer: int) -> Context:
     """The generator's input in one of `CONTEXTS`; ValueError on another name. Without a picture the layer is the
     student's own, so `layer` changes nothing for "text"."""
     if kind == "text":
@@ -75,7 +77,7 @@ def score(images: Tensor, asked: Targets, reader: Reader) -> dict[str, Number]:
 
 @torch.no_grad()
 def probe(
-    backbone, reader: Reader, settings, *, layer: int, seed: int, batch_size: int
+    backbone: Backbone, reader: Reader, settings: Probe, *, layer: int, seed: int, batch_size: int
 ) -> tuple[dict, list[dict], dict[str, Tensor]]:
     """Run the probe with one VLM -> (scores {nfe: {context: {attribute: number}}}, table rows, pictures).
 

@@ -11,14 +11,15 @@ from scipy import stats
 from torch import Tensor
 
 LEVEL = 0.95
+Number = dict[str, float | int | None]  # value, low, high (None where there is no interval), n
 
 
 def interval(values: Sequence[float] | np.ndarray, group: Sequence[int] | np.ndarray | None = None) -> dict:
     """Mean of values (n,) with a 95 % interval -> {"value", "low", "high", "n"}.
 
     group (n,): values of one group are averaged first and the group is the unit (pictures of one prompt, say); n counts
-    units. Truth values (bool) get Wilson's interval, all else Student's t; one number alone has no interval and comes
-    back as low = high = value. Raises ValueError on no values or on one that is not finite.
+    units. Truth values (bool) get Wilson's interval, all else Student's t; one unit alone has no interval: low and high
+    are None. Raises ValueError on no values or on one that is not finite.
     """
     yes_no = np.asarray(values).dtype == bool and group is None
     values = np.asarray(values, dtype=np.float64)
@@ -30,7 +31,9 @@ def interval(values: Sequence[float] | np.ndarray, group: Sequence[int] | np.nda
     mean, n = float(values.mean()), len(values)
     if yes_no:
         low, high = stats.binomtest(round(values.sum()), n).proportion_ci(LEVEL, method="wilson")
-    elif n > 1 and values.std() > 0:
+    elif n == 1:
+        return {"value": mean, "low": None, "high": None, "n": n}
+    elif values.std() > 0:
         with warnings.catch_warnings(action="ignore"):  # nearly equal values lose precision in the test, not here
             low, high = stats.ttest_1samp(values, 0.0).confidence_interval(LEVEL)
     else:
@@ -45,7 +48,7 @@ def paired_difference(values: Sequence[float], other: Sequence[float]) -> dict:
     return interval(np.asarray(values, dtype=np.float64) - np.asarray(other, dtype=np.float64))
 
 
-def jackknife(statistic: Callable[[Tensor], float], n: int) -> dict[str, float | int]:
+def jackknife(statistic: Callable[[Tensor], float], n: int) -> Number:
     """A statistic of a whole set with its 95 % interval, by leaving one unit out at a time.
 
     statistic: takes the indices of the units to use (LongTensor). A bootstrap would repeat units, which lowers the rank
@@ -58,7 +61,7 @@ def jackknife(statistic: Callable[[Tensor], float], n: int) -> dict[str, float |
     return {"value": value, "low": value - 1.96 * error, "high": value + 1.96 * error, "n": n}
 
 
-def jackknife_blocks(statistic: Callable[[Tensor], float], n: int, blocks: int = 40) -> dict[str, float | int]:
+def jackknife_blocks(statistic: Callable[[Tensor], float], n: int, blocks: int = 40) -> Number:
     """`jackknife` that leaves out one of `blocks` equal blocks at a time: the same interval, for large sets at a price
     that does not grow with n."""
     blocks = min(blocks, n)

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import Qwen3VLForConditionalGeneration
 
+from dopsd.config.recipe import Align
 from dopsd.mini import loop, pools
 from dopsd.mini.encoder import answer_loss
 from dopsd.mini.observers import augment
@@ -55,7 +56,7 @@ def loss_words(image: Tensor, text: Tensor, wanted: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def word_prototypes(language: torch.nn.Module, rows: Tensor) -> Tensor:
+def word_prototypes(language: nn.Module, rows: Tensor) -> Tensor:
     """The mean direction of every word's state at the read layer over many texts: rows (n, L) -> (vocabulary, D)."""
     states = language(input_ids=rows, output_hidden_states=True, use_cache=False).hidden_states[READ_LAYER]
     states = F.normalize(states.float(), dim=-1).flatten(0, 1)
@@ -79,11 +80,13 @@ def loss_values(image: Tensor, prototypes: Tensor, attributes: Tensor) -> Tensor
     return torch.stack(losses).mean()
 
 
-def train_align(vlm: Qwen3VLForConditionalGeneration, settings, seed: int, work: Path, name: str = "align") -> None:
-    """Train `vlm.model.visual` in place. settings: steps, batch_size, learning_rate, minutes, scenes, word_weight."""
+def train_align(
+    vlm: Qwen3VLForConditionalGeneration, settings: Align, seed: int, work: Path, name: str = "align"
+) -> None:
+    """Train `vlm.model.visual` in place."""
     torch.manual_seed(seed)
     where = loop.device()
-    vlm = vlm.to(where)
+    vlm = loop.placed(vlm, where)
     scenes = sample_scenes(settings.scenes, loop.generator(seed))
     images = pools.render_pool(scenes, where)
     answers = [pools.token_pool(scenes, pools.image_answer_row, LENGTH, seed + i).to(where) for i in range(3)]
@@ -115,8 +118,15 @@ def train_align(vlm: Qwen3VLForConditionalGeneration, settings, seed: int, work:
 
     parameters = [p for p in vlm.model.visual.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(parameters, settings.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
-    limits = {"steps": settings.steps, "minutes": settings.minutes}
-    loop.fit(loss_fn, {"visual": vlm.model.visual}, optimizer, work=work, name=name, **limits)
+    loop.fit(
+        loss_fn,
+        {"visual": vlm.model.visual},
+        optimizer,
+        steps=settings.steps,
+        minutes=settings.minutes,
+        work=work,
+        name=name,
+    )
 
 
 @torch.no_grad()

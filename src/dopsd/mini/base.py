@@ -6,9 +6,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from diffusers import ZImageTransformer2DModel
+from diffusers.models.transformers.transformer_z_image import ZImageTransformer2DModel
 from torch import Tensor
 
+from dopsd.config.recipe import Base
 from dopsd.method import flow
 from dopsd.mini import loop
 from dopsd.mini.captioned import CaptionedLatents
@@ -33,15 +34,11 @@ def optimizers(model: torch.nn.Module, learning_rate: float) -> torch.optim.Opti
     return torch.optim.AdamW(groups, learning_rate, betas=(0.9, 0.98))
 
 
-def train_base(settings, pool: CaptionedLatents, seed: int, work: Path) -> ZImageTransformer2DModel:
-    """Flow matching from nothing; returns the EMA of the weights.
-
-    settings: steps, batch_size, learning_rate, minutes, compiled, ema, high_noise_share, high_noise_sigma,
-    caption_dropout.
-    """
+def train_base(settings: Base, pool: CaptionedLatents, seed: int, work: Path) -> ZImageTransformer2DModel:
+    """Flow matching from nothing; returns the EMA of the weights."""
     torch.manual_seed(seed)
     where = pool.where
-    model = build_transformer(pool.encoder.config.hidden_size).to(where)
+    model = loop.placed(build_transformer(pool.encoder.config.hidden_size), where)
     average = loop.Average(model, settings.ema)
     field = Field(model, loop.compiles(settings.compiled))
     draw = pool.batches(settings.batch_size)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from torch import Tensor
 from transformers import Qwen3Model
 
 from dopsd.mini import loop, pools
 from dopsd.mini.autoencoder import encode
 from dopsd.mini.encoder import text_features
 from dopsd.world import tokens
-from dopsd.world.scenes import render, sample_scenes
+from dopsd.world.scenes import Scenes, render, sample_scenes
 
 SHORT, LONG = 32, 64  # the transformer pads captions to a multiple of 32
 EMPTY = tokens.prompt_ids("")
@@ -24,9 +26,9 @@ class CaptionedLatents:
     Text-only by construction: features come from the Qwen3 text encoder over token ids of the user's turn.
     """
 
-    def __init__(self, scenes_n: int, captions: int, vae: nn.Module, encoder: Qwen3Model, seed: int):
+    def __init__(self, scenes_n: int, captions: int, vae: AutoencoderKL, encoder: Qwen3Model, seed: int):
         self.where = loop.device()
-        self.encoder = encoder.eval().requires_grad_(False).to(self.where)
+        self.encoder = loop.placed(encoder.eval().requires_grad_(False), self.where)
         scenes = sample_scenes(scenes_n, loop.generator(seed))
         latents = []
         for i in range(0, scenes_n, 1000):
@@ -61,13 +63,13 @@ class CaptionedLatents:
             ids = torch.where(gone, tokens.pad([EMPTY], ids.shape[1]).to(self.where, ids.dtype), ids)
         return ids
 
-    def batches(self, size: int):
+    def batches(self, size: int) -> Iterator[Tensor]:
         """Endless shuffled rows (size,) on the device."""
         for rows in loop.batches(len(self.latents), size, self.seed):
             yield rows.to(self.where)
 
 
-def evaluation_prompts(n: int, seed: int) -> tuple:
+def evaluation_prompts(n: int, seed: int) -> tuple[Scenes, list[str], Tensor]:
     """Held-out prompts: n scenes, and for each the words said and the caption's token row."""
     from dopsd.world import captions
 

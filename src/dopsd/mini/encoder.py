@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import Qwen3Config, Qwen3ForCausalLM, Qwen3Model
 
+from dopsd.config.recipe import Pooled
 from dopsd.mini import loop, pools
 from dopsd.world import tokens
 from dopsd.world.scenes import sample_scenes
@@ -48,13 +49,13 @@ def answer_loss(logits: Tensor, ids: Tensor) -> Tensor:
     return F.cross_entropy(logits[:, :-1].float().flatten(0, 1), target.flatten(), ignore_index=-100)
 
 
-def train_encoder(settings, seed: int, work: Path) -> Qwen3ForCausalLM:
-    """Train from nothing on text alone. settings: steps, batch_size, learning_rate, minutes, scenes."""
+def train_encoder(settings: Pooled, seed: int, work: Path) -> Qwen3ForCausalLM:
+    """Train from nothing on text alone."""
     torch.manual_seed(seed)
     where = loop.device()
     scenes = sample_scenes(settings.scenes, loop.generator(seed))
     pool = pools.token_pool(scenes, pools.answer_row, LENGTH, seed).to(where)
-    model = Qwen3ForCausalLM(encoder_config()).to(where)
+    model = loop.placed(Qwen3ForCausalLM(encoder_config()), where)
     draw = loop.batches(len(pool), settings.batch_size, seed)
 
     def loss_fn(step: int) -> Tensor:

@@ -7,10 +7,15 @@ batch, which also compiles as one graph; a test holds both forms equal.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
-from diffusers.models.transformers.transformer_z_image import SEQ_MULTI_OF, ZImageTransformer2DModel
+from diffusers.models.transformers.transformer_z_image import (
+    SEQ_MULTI_OF,
+    ZImageTransformer2DModel,
+    ZImageTransformerBlock,
+)
 from torch import Tensor, nn
 
 from dopsd.mini.autoencoder import CHANNELS
@@ -37,11 +42,12 @@ def build_transformer(caption_width: int = 128) -> ZImageTransformer2DModel:
         if name.endswith("pad_token"):
             nn.init.normal_(p, std=0.02)
     for block in (*model.noise_refiner, *model.layers):
-        nn.init.constant_(block.adaLN_modulation[0].bias, 0.0)
+        assert isinstance(block, ZImageTransformerBlock)
+        bias, dim = cast(nn.Linear, block.adaLN_modulation[0]).bias, block.dim
+        nn.init.constant_(bias, 0.0)
         with torch.no_grad():  # gates (2nd and 4th quarter) start slightly open, so that gradients flow
-            dim = block.dim
-            block.adaLN_modulation[0].bias[dim : 2 * dim] = 0.1
-            block.adaLN_modulation[0].bias[3 * dim :] = 0.1
+            bias[dim : 2 * dim] = 0.1
+            bias[3 * dim :] = 0.1
     return model
 
 
@@ -56,7 +62,8 @@ def rotations(model: ZImageTransformer2DModel, caption: int, device: torch.devic
     return angles.real, angles.imag
 
 
-def _attend(attn: nn.Module, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def _attend(attn: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """attn: an Attention of diffusers, whose parts are declared to be maybe None."""
     q, k, v = (f(x).unflatten(-1, (attn.heads, -1)) for f in (attn.to_q, attn.to_k, attn.to_v))
 
     def rotate(z: Tensor) -> Tensor:
@@ -69,7 +76,8 @@ def _attend(attn: nn.Module, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return attn.to_out[0](out.transpose(1, 2).flatten(2))
 
 
-def _block(block: nn.Module, x: Tensor, cos: Tensor, sin: Tensor, time: Tensor | None) -> Tensor:
+def _block(block: Any, x: Tensor, cos: Tensor, sin: Tensor, time: Tensor | None) -> Tensor:
+    """block: a ZImageTransformerBlock, which torch's lists of modules hand out as a bare module."""
     if time is None:
         x = x + block.attention_norm2(_attend(block.attention, block.attention_norm1(x), cos, sin))
         return x + block.ffn_norm2(block.feed_forward(block.ffn_norm1(x)))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any, Generic, Literal, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,16 @@ from tqdm import tqdm
 from dopsd.training import state as states
 
 SAVE_EVERY = 120.0  # seconds
+Placed = TypeVar("Placed", bound=nn.Module)
+Averaged = TypeVar("Averaged", bound=nn.Module)
+
+
+class Kept(Protocol):
+    """What a training goes on from: a module, an optimiser, an average."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state_dict: Any, /) -> Any: ...
 
 
 def device() -> torch.device:
@@ -24,14 +35,20 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def autocast(where: torch.device):
+def placed(module: Placed, where: torch.device, **how: Any) -> Placed:
+    """`module.to(where, **how)`. Transformers and diffusers wrap `to` in a way that hides its arguments' types; that of a
+    plain module is known."""
+    return module.to(where, **how)
+
+
+def autocast(where: torch.device) -> AbstractContextManager:
     """bf16 on a GPU and on a CPU with matrix units for it (AMX); fp32 on other CPUs, where bf16 is slow."""
     if where.type == "cuda" or torch.cpu._is_amx_tile_supported():
         return torch.autocast(where.type, torch.bfloat16)
     return nullcontext()
 
 
-def compiles(wanted: bool | str) -> bool:
+def compiles(wanted: Literal["auto"] | bool) -> bool:
     """Whether to use torch.compile: as wanted, or, for "auto", where a C compiler is found."""
     return bool(shutil.which("cc") or shutil.which("gcc")) if wanted == "auto" else bool(wanted)
 
@@ -41,29 +58,29 @@ def generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-class Average:
+class Average(Generic[Averaged]):
     """An EMA of a model's weights, kept in fp32 (torch's own AveragedModel)."""
 
-    def __init__(self, model: nn.Module, decay: float):
+    def __init__(self, model: Averaged, decay: float):
         self.averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
 
     @property
-    def module(self) -> nn.Module:
-        return self.averaged.module
+    def module(self) -> Averaged:
+        return cast(Averaged, self.averaged.module)
 
-    def update(self, model: nn.Module) -> None:
+    def update(self, model: Averaged) -> None:
         self.averaged.update_parameters(model)
 
-    def state_dict(self):
+    def state_dict(self) -> dict[str, Any]:
         return self.averaged.state_dict()
 
-    def load_state_dict(self, state):
-        self.averaged.load_state_dict(state)
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.averaged.load_state_dict(state_dict)
 
 
 def fit(
     loss_fn: Callable[[int], Tensor],
-    modules: dict[str, nn.Module | torch.optim.Optimizer | Average],
+    modules: Mapping[str, Kept],
     optimizer: torch.optim.Optimizer,
     *,
     steps: int,
@@ -119,11 +136,11 @@ def fit(
     bar.close()
 
 
-def _save(file: Path, kept: dict, step: int, spent: float) -> None:
+def _save(file: Path, kept: Mapping[str, Kept], step: int, spent: float) -> None:
     states.save(file, {"step": step, "spent": spent, **{k: m.state_dict() for k, m in kept.items()}})
 
 
-def _resume(file: Path, kept: dict) -> tuple[int, float]:
+def _resume(file: Path, kept: Mapping[str, Kept]) -> tuple[int, float]:
     state = states.load(file)
     if state is None:
         return 0, 0.0

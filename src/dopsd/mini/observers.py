@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLVisionModel
 
+from dopsd.config.recipe import Part, Pooled
 from dopsd.evaluation.instruments.mini_clip import LENGTH, build_clip
 from dopsd.evaluation.instruments.reader import Reader
 from dopsd.mini import loop, pools
 from dopsd.mini.vision import tower
 from dopsd.world import captions, tokens
 from dopsd.world.scenes import NAMES, render, sample_scenes, visible
+
+if TYPE_CHECKING:
+    from open_clip.model import CLIP
 
 
 def augment(images: Tensor) -> Tensor:
@@ -25,7 +31,7 @@ def augment(images: Tensor) -> Tensor:
     return images + strength * torch.randn_like(images)
 
 
-def train_reader(settings, seed: int, work: Path) -> Reader:
+def train_reader(settings: Part, seed: int, work: Path) -> Reader:
     """Cross-entropy of every attribute that the style lets be seen; fresh renders at every step."""
     torch.manual_seed(seed)
     where = loop.device()
@@ -44,8 +50,9 @@ def train_reader(settings, seed: int, work: Path) -> Reader:
         return torch.stack(losses).mean()
 
     optimizer = torch.optim.AdamW(reader.parameters(), settings.learning_rate, weight_decay=0.01)
-    limits = {"steps": settings.steps, "minutes": settings.minutes}
-    loop.fit(loss_fn, {"model": reader}, optimizer, work=work, name="reader", **limits)
+    loop.fit(
+        loss_fn, {"model": reader}, optimizer, steps=settings.steps, minutes=settings.minutes, work=work, name="reader"
+    )
     reader.eval().standardise(render(sample_scenes(4096, loop.generator(seed + 1)).to(where)))
     return reader
 
@@ -53,7 +60,7 @@ def train_reader(settings, seed: int, work: Path) -> Reader:
 class TowerHead(nn.Module):
     """The Qwen3-VL vision tower in the place of a CLIP image tower: all patches together, projected."""
 
-    def __init__(self, visual: nn.Module, embed_dim: int):
+    def __init__(self, visual: Qwen3VLVisionModel, embed_dim: int):
         super().__init__()
         self.visual = visual
         width = visual.config.hidden_size
@@ -73,7 +80,9 @@ def _clip_row(words: dict[str, str], rng: random.Random) -> list[int]:
     return [*tokens.words_to_ids(text), tokens.END]
 
 
-def train_contrastive(settings, seed: int, work: Path, name: str, visual: nn.Module | None = None) -> nn.Module:
+def train_contrastive(
+    settings: Pooled, seed: int, work: Path, name: str, visual: Qwen3VLVisionModel | None = None
+) -> CLIP:
     """CLIP training on renders and captions. With `visual`, that tower learns in place of open_clip's own ViT."""
     from open_clip.loss import ClipLoss
 
@@ -81,7 +90,7 @@ def train_contrastive(settings, seed: int, work: Path, name: str, visual: nn.Mod
     where = loop.device()
     model = build_clip()
     if visual is not None:
-        model.visual = TowerHead(visual, 64)
+        model.add_module("visual", TowerHead(visual, 64))
     model = model.to(where)
     scenes = sample_scenes(settings.scenes, loop.generator(seed))
     images = pools.render_pool(scenes, where)
@@ -96,6 +105,5 @@ def train_contrastive(settings, seed: int, work: Path, name: str, visual: nn.Mod
         return contrast(image.float(), text.float(), scale.clamp(max=100))
 
     optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, betas=(0.9, 0.98), weight_decay=0.05)
-    limits = {"steps": settings.steps, "minutes": settings.minutes}
-    loop.fit(loss_fn, {"model": model}, optimizer, work=work, name=name, **limits)
+    loop.fit(loss_fn, {"model": model}, optimizer, steps=settings.steps, minutes=settings.minutes, work=work, name=name)
     return model.eval()

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -16,8 +17,10 @@ from tqdm import tqdm
 from dopsd.world import captions, tokens
 from dopsd.world.scenes import Scenes, render
 
+Row: TypeAlias = Callable[[dict[str, str], random.Random], list[int]]  # the token ids of one text of a scene
 
-def _rows(make: Callable, length: int, job: tuple[int, list[dict[str, str]]]) -> np.ndarray:
+
+def _rows(make: Row, length: int, job: tuple[int, list[dict[str, str]]]) -> np.ndarray:
     seed, words = job
     rng = random.Random(seed)
     out = np.full((len(words), length), tokens.PAD, np.uint8)  # no torch here: its threads do not survive a fork
@@ -27,7 +30,7 @@ def _rows(make: Callable, length: int, job: tuple[int, list[dict[str, str]]]) ->
     return out
 
 
-def token_pool(scenes: Scenes, make: Callable, length: int, seed: int, workers: int | None = None) -> Tensor:
+def token_pool(scenes: Scenes, make: Row, length: int, seed: int, workers: int | None = None) -> Tensor:
     """Token ids of one text a scene: `make(words, rng)` gives the ids. -> uint8 (n, length), padded on the right."""
     workers = workers or os.cpu_count() or 1
     words = scenes.words()

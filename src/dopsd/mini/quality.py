@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from types import SimpleNamespace
 
 import torch
-from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, ZImageTransformer2DModel
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.transformers.transformer_z_image import ZImageTransformer2DModel
+from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 from tqdm import tqdm
 from transformers import Qwen3Model, Qwen3VLForConditionalGeneration
 
+from dopsd.config.study import Miniature
 from dopsd.evaluation.instruments import distances, fidelity
 from dopsd.evaluation.instruments.mini_clip import load_clip
 from dopsd.evaluation.instruments.reader import Reader, load_reader
@@ -108,12 +110,12 @@ def held_out_prompts(n: int) -> tuple[Scenes, list[str]]:
 
 
 def measure_generators(
-    drawer: Drawer, reader: Reader, renders: Tensor, settings
+    drawer: Drawer, reader: Reader, renders: Tensor, settings: Miniature
 ) -> tuple[Scores, list[str], dict[str, Tensor]]:
     """Adherence, Frechet distance, sharpness and diversity of the base in many and few steps, and of the turbo.
 
-    settings: images (prompts), prompts and noises (of the diversity). -> (scores, the first prompts, their pictures by
-    model and steps).
+    settings.images: as many prompts; settings.prompts and settings.noises: of the diversity. -> (scores, the first prompts,
+    their pictures by model and steps).
     """
     scenes, texts = held_out_prompts(settings.images)
     attributes = scenes.attributes
@@ -138,7 +140,7 @@ def measure_generators(
     return out | {"diversity": measure_diversity(drawer, reader, settings)}, texts[:SHEET], pictures
 
 
-def measure_diversity(drawer: Drawer, reader: Reader, settings) -> Scores:
+def measure_diversity(drawer: Drawer, reader: Reader, settings: Miniature) -> Scores:
     """Mean distance of the reader's features between pictures of one prompt that leaves about half of the scene open."""
     rng, scenes = random.Random(1), sample_scenes(settings.prompts, stream("miniature diversity"))
     texts = [captions.random_caption(w, rng, keep=0.5) for w in scenes.words() for _ in range(settings.noises)]
@@ -151,11 +153,8 @@ def measure_diversity(drawer: Drawer, reader: Reader, settings) -> Scores:
     return out
 
 
-def measure(models: Path, settings: SimpleNamespace) -> tuple[Scores, list[str], dict[str, Tensor]]:
-    """Everything in reports/metrics/miniature.json, and prompts with their pictures, to be looked at.
-
-    settings: images, prompts, noises, guidance, vlms.
-    """
+def measure(models: Path, settings: Miniature) -> tuple[Scores, list[str], dict[str, Tensor]]:
+    """Everything in reports/metrics/miniature.json, and prompts with their pictures, to be looked at."""
     with torch.no_grad():
         reader = load_reader(models / "mini-reader")
         scenes = sample_scenes(settings.images, stream("miniature renders"))

@@ -9,9 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler, ZImagePipeline, ZImageTransformer2DModel
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.transformers.transformer_z_image import ZImageTransformer2DModel
+from diffusers.pipelines.z_image.pipeline_z_image import ZImagePipeline
+from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import (
@@ -22,6 +26,7 @@ from transformers import (
     Qwen3VLVideoProcessor,
 )
 
+from dopsd.config import recipe as config
 from dopsd.evaluation.instruments.mini_clip import CONFIG
 from dopsd.method import flow
 from dopsd.mini import align, autoencoder, base, captioned, encoder, loop, observers, turbo, vision
@@ -51,19 +56,19 @@ def _folder(models: Path, name: str) -> Path:
     return folder
 
 
-def reader(settings, seed: int, models: Path, work: Path) -> None:
+def reader(settings: config.Part, seed: int, models: Path, work: Path) -> None:
     """-> models/mini-reader"""
     _save_weights(observers.train_reader(settings, seed, work), models / "mini-reader" / "model.safetensors")
 
 
-def clip(settings, seed: int, models: Path, work: Path) -> None:
+def clip(settings: config.Pooled, seed: int, models: Path, work: Path) -> None:
     """-> models/mini-clip, in open_clip's own file names"""
     model = observers.train_contrastive(settings, seed, work, "clip")
     _save_weights(model, models / "mini-clip" / "open_clip_model.safetensors")
     (models / "mini-clip" / "open_clip_config.json").write_text(json.dumps({"model_cfg": CONFIG}, indent=2) + "\n")
 
 
-def text_encoder(settings, seed: int, models: Path, work: Path) -> None:
+def text_encoder(settings: config.Pooled, seed: int, models: Path, work: Path) -> None:
     """-> models/mini-turbo/text_encoder and tokenizer (the language model's head is tied to its embeddings)
 
     Stored in half precision: what is trained on its features later reads these same, rounded weights.
@@ -79,7 +84,7 @@ def load_encoder(models: Path) -> Qwen3Model:
     return Qwen3Model.from_pretrained(folder, dtype=torch.float32).eval().requires_grad_(False)
 
 
-def vision_tower(settings, seed: int, models: Path, work: Path) -> None:
+def vision_tower(settings: config.Pooled, seed: int, models: Path, work: Path) -> None:
     """-> work/vision.safetensors: the vision tower after contrastive training, before it meets the language model"""
     torch.manual_seed(seed)
     visual = vision.build_tower()
@@ -87,7 +92,7 @@ def vision_tower(settings, seed: int, models: Path, work: Path) -> None:
     _save_weights(visual, work / "vision.safetensors")
 
 
-def vlm(settings, seed: int, models: Path, work: Path) -> None:
+def vlm(settings: config.Align, seed: int, models: Path, work: Path) -> None:
     """-> models/mini-vlm: the Qwen3-VL with its processor; `settings.folder` names the variant"""
     model = vision.build_vlm(load_encoder(models))
     model.model.visual.load_state_dict(load_file(work / "vision.safetensors"))
@@ -96,25 +101,31 @@ def vlm(settings, seed: int, models: Path, work: Path) -> None:
     model.half().cpu().eval().save_pretrained(folder)
     pixels = {"shortest_edge": 64 * 64, "longest_edge": 64 * 64}
     half = [0.5, 0.5, 0.5]
-    image = {"patch_size": vision.PATCH, "merge_size": vision.MERGE, "temporal_patch_size": 2, "size": pixels}
-    normal = {"image_mean": half, "image_std": half}
+    image: dict[str, Any] = {
+        "patch_size": vision.PATCH,
+        "merge_size": vision.MERGE,
+        "temporal_patch_size": 2,
+        "size": pixels,
+        "image_mean": half,
+        "image_std": half,
+    }
     tokenizer = tokens.build_tokenizer()
     Qwen3VLProcessor(
-        image_processor=Qwen2VLImageProcessor(**image, **normal),
+        image_processor=Qwen2VLImageProcessor(**image),
         tokenizer=tokenizer,
-        video_processor=Qwen3VLVideoProcessor(**image, **normal),
+        video_processor=Qwen3VLVideoProcessor(**image),
         chat_template=tokens.CHAT_TEMPLATE,
     ).save_pretrained(folder)
     _forget_origin(folder)
 
 
-def vae(settings, seed: int, models: Path, work: Path) -> None:
+def vae(settings: config.Part, seed: int, models: Path, work: Path) -> None:
     """-> models/mini-turbo/vae"""
     autoencoder.train_autoencoder(settings, seed, work).float().cpu().save_pretrained(models / "mini-turbo" / "vae")
 
 
-def _pool(settings, seed: int, models: Path) -> captioned.CaptionedLatents:
-    vae_ = AutoencoderKL.from_pretrained(_folder(models, "mini-turbo/vae")).to(loop.device()).eval()
+def _pool(settings: config.Base | config.Turbo, seed: int, models: Path) -> captioned.CaptionedLatents:
+    vae_ = loop.placed(AutoencoderKL.from_pretrained(_folder(models, "mini-turbo/vae")), loop.device()).eval()
     return captioned.CaptionedLatents(settings.scenes, settings.captions, vae_, load_encoder(models), seed)
 
 
@@ -131,13 +142,13 @@ def _save_pipeline(transformer: ZImageTransformer2DModel, models: Path, name: st
     _forget_origin(models / name)
 
 
-def base_model(settings, seed: int, models: Path, work: Path) -> None:
+def base_model(settings: config.Base, seed: int, models: Path, work: Path) -> None:
     """-> models/mini-base, a ZImagePipeline"""
     model = base.train_base(settings, _pool(settings, seed, models), seed, work)
     _save_pipeline(model, models, "mini-base")
 
 
-def turbo_model(settings, seed: int, models: Path, work: Path) -> None:
+def turbo_model(settings: config.Turbo, seed: int, models: Path, work: Path) -> None:
     """-> models/mini-turbo, a ZImagePipeline: few steps, no guidance"""
     start = ZImageTransformer2DModel.from_pretrained(_folder(models, "mini-base/transformer"))
     grid = flow.step_grid(FlowMatchEulerDiscreteScheduler(**SCHEDULER), settings.rollout_steps)
@@ -145,7 +156,7 @@ def turbo_model(settings, seed: int, models: Path, work: Path) -> None:
     _save_pipeline(model, models, "mini-turbo")
 
 
-PARTS: dict[str, Callable] = {
+PARTS: dict[str, Callable[[Any, int, Path, Path], None]] = {  # each with its own section of the recipe
     "reader": reader,
     "clip": clip,
     "encoder": text_encoder,

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from diffusers import ZImageTransformer2DModel
+from diffusers.models.transformers.transformer_z_image import ZImageTransformer2DModel
 from torch import Tensor
 
+from dopsd.config.recipe import Turbo
 from dopsd.method import flow
 from dopsd.mini import loop
 from dopsd.mini.base import SHIFT, guided, sample_t
@@ -22,17 +23,16 @@ from dopsd.mini.generator import Field
 
 
 def train_turbo(
-    settings, base: ZImageTransformer2DModel, pool: CaptionedLatents, grid: Tensor, seed: int, work: Path
+    settings: Turbo, base: ZImageTransformer2DModel, pool: CaptionedLatents, grid: Tensor, seed: int, work: Path
 ) -> ZImageTransformer2DModel:
     """Distil the base to the steps of `grid` (t from 0 to 1); returns the EMA of the student.
 
-    settings: steps (student updates), batch_size, learning_rate, minutes, guidance, fake_learning_rate, fake_updates,
-    ema, compiled.
+    settings.steps: updates of the student.
     """
     torch.manual_seed(seed)
     where = pool.where
     grid = grid.to(where)
-    base = base.to(where).eval().requires_grad_(False)
+    base = loop.placed(base, where).eval().requires_grad_(False)
     student_model, fake_model = (copy.deepcopy(base).requires_grad_(True) for _ in range(2))
     average = loop.Average(student_model, settings.ema)
     compiled = loop.compiles(settings.compiled)

@@ -6,10 +6,13 @@ both forms equal.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import Qwen3Model, Qwen3VLConfig, Qwen3VLForConditionalGeneration
+from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLVisionModel
 
 from dopsd.mini.encoder import ROPE_THETA, encoder_config
 from dopsd.world import tokens
@@ -60,7 +63,7 @@ def vlm_config() -> Qwen3VLConfig:
     )
 
 
-def build_tower() -> nn.Module:
+def build_tower() -> Qwen3VLVisionModel:
     """The untrained vision tower on its own."""
     return Qwen3VLForConditionalGeneration(vlm_config()).model.visual
 
@@ -90,7 +93,7 @@ def _positions(device: torch.device) -> Tensor:
     return order.reshape(-1, 2).to(device)
 
 
-def tower(visual: nn.Module, images: Tensor) -> tuple[Tensor, list[Tensor], Tensor]:
+def tower(visual: Qwen3VLVisionModel, images: Tensor) -> tuple[Tensor, list[Tensor], Tensor]:
     """Qwen3VLVisionModel over a batch of 64x64 images in [-1, 1].
 
     Returns the image tokens (n, 16, D), the deepstack features (each (n, 16, D)) and the last hidden states (n, 64, d).
@@ -103,15 +106,20 @@ def tower(visual: nn.Module, images: Tensor) -> tuple[Tensor, list[Tensor], Tens
     cos, sin = (f(torch.cat([angle, angle], -1))[None, None] for f in (torch.cos, torch.sin))
     deep = []
     for i, block in enumerate(visual.blocks):
-        x = x + _attention(block.attn, block.norm1(x), cos, sin)
-        x = x + block.mlp(block.norm2(x))
+        x = _block(block, x, cos, sin)
         if i in visual.deepstack_visual_indexes:
             merger = visual.deepstack_merger_list[list(visual.deepstack_visual_indexes).index(i)]
             deep.append(merger(x).reshape(len(x), tokens.IMAGE_TOKENS, -1))
     return visual.merger(x).reshape(len(x), tokens.IMAGE_TOKENS, -1), deep, x
 
 
-def _attention(attn: nn.Module, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def _block(block: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """block: a Qwen3VLVisionBlock, which torch's lists of modules hand out as a bare module."""
+    x = x + _attention(block.attn, block.norm1(x), cos, sin)
+    return x + block.mlp(block.norm2(x))
+
+
+def _attention(attn: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     n, length, _ = x.shape
     q, k, v = attn.qkv(x).reshape(n, length, 3, attn.num_heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
 
@@ -138,7 +146,7 @@ def image_positions(length: int, device: torch.device) -> Tensor:
     return out[:, None]
 
 
-def multimodal_states(vlm, images: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
+def multimodal_states(vlm: Qwen3VLForConditionalGeneration, images: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
     """All hidden states of [image + prompt (+ answer)] for rows of `tokens.prompt_ids(..., image=True)`.
 
     images (n, 3, 64, 64); ids (n, L) padded on the right. Returns len(layers) + 1 tensors (n, L, D), as transformers

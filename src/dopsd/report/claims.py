@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from dopsd.report.tables import AGAINST, number_text
+from dopsd.report.tables import AGAINST, lines, number_text
 
 METHOD = "dopsd"
 
@@ -25,7 +25,9 @@ class Question:
     at_most: bool = False
 
     def answer(self, low: float, high: float) -> str:
-        """ "holds" or "fails" where the whole interval lies on one side of the bar, else "open"."""
+        """ "holds" or "fails" where the whole interval is on one side of the bar, else "open"; "no interval" for one unit."""
+        if pd.isna(low):
+            return "no interval"
         beyond, short = (high <= self.bar, low > self.bar) if self.at_most else (low >= self.bar, high < self.bar)
         return "holds" if beyond else "fails" if short else "open"
 
@@ -47,17 +49,19 @@ def answers(matched: pd.DataFrame) -> pd.DataFrame:
     """Every question with its number, interval and answer: columns claim, value, low, high, bar, answer."""
     table = matched[matched.method == METHOD].set_index("score")
     rows = []
-    for q in QUESTIONS:
+    for q in (q for q in QUESTIONS if q.score in table.index):
         column = {METHOD: "", AGAINST: "against", "difference": "difference"}[q.of]
         names = ("value", "low", "high") if not column else (column, f"{column}_low", f"{column}_high")
         value, low, high = (float(table.loc[q.score, name]) for name in names)
         bar = f"{'<=' if q.at_most else '>='} {q.bar:g}"
         row = {"claim": q.claim, "value": value, "low": low, "high": high}
         rows.append(row | {"bar": bar, "answer": q.answer(low, high)})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["claim", "value", "low", "high", "bar", "answer"])
 
 
 def answers_markdown(table: pd.DataFrame) -> str:
     """`answers` as Markdown."""
-    shown = table.assign(measured=[number_text(r.value, r.low, r.high) for r in table.itertuples()])
+    if table.empty:
+        return f"Not measured: the claims hold {METHOD} against {AGAINST}."
+    shown = table.assign(measured=[number_text(r.value, r.low, r.high) for r in lines(table)])
     return shown[["claim", "bar", "measured", "answer"]].to_markdown(index=False, disable_numparse=True)

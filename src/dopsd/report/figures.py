@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
@@ -15,8 +18,8 @@ from dopsd.support import paths
 from dopsd.support.errors import UserError
 
 SHOWN = 3  # pictures a cell of the comparison
-COLOURS = {"base": "#777777", "described": "#2a9d4e", "sft": "#d9822b", "dopsd": "#2566c7"}
-NAMES = {"base": "Base", "described": "Base, concept described", "sft": "SFT", "dopsd": "D-OPSD"}
+COLOURS = {"untouched": "#777777", "described": "#2a9d4e", "sft": "#d9822b", "dopsd": "#2566c7"}
+NAMES = {"untouched": "Untouched", "described": "Untouched, described", "sft": "SFT", "dopsd": "D-OPSD"}
 
 
 def label(method: str) -> str:
@@ -29,26 +32,39 @@ def colour(method: str) -> str | None:
     return COLOURS.get(method)
 
 
-def comparison(concepts: list[str], methods: list[str], seed: int, noises: int) -> Figure:
-    """The paper's figure: a row a concept; training pictures, then every method on equal prompts and noise."""
+def comparison(concepts: Sequence[str], last: dict[str, int], seed: int, few: int, noises: int) -> Figure:
+    """The paper's figure: a row a concept; training pictures, then every method at its last step, on equal prompts and noise.
+
+    last: the methods that are shown, and each one's last step; few: the NFE.
+    """
     rows = []
     for concept in concepts:
         folder = paths.concept_set(concept) / "target_images"
         training = [read_picture(f) for f in sorted(folder.glob("*.png"))[:SHOWN]]
-        cells = [read_tiles(paths.samples(m, concept, seed) / "scenes.png", SHOWN, noises) for m in methods]
+        files = [paths.sheet_file(paths.samples(m, concept, seed), step, "scenes", few) for m, step in last.items()]
+        cells = [read_tiles(file, SHOWN, noises) for file in files]
         rows.append([np.concatenate(training, 1), *cells])
-    return picture_grid(rows, ["Training images", *map(label, methods)], concepts)
+    return picture_grid(rows, ["Training images", *map(label, last)], list(concepts))
+
+
+def _by_method(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The rows of each method, in the table's order."""
+    for method, rows in table.groupby("method", sort=False):
+        yield str(method), rows
 
 
 def _means(table: pd.DataFrame, by: list[str], score: str) -> pd.DataFrame:
     """Mean and interval of a score over cells, for every value of `by`."""
     groups = table.dropna(subset=[score]).groupby(by, sort=True)
-    return pd.DataFrame([dict(zip(by, key, strict=True)) | interval(g[score].tolist()) for key, g in groups])
+    return pd.DataFrame(
+        [dict(zip(by, cast(tuple, key), strict=True)) | interval(g[score].tolist()) for key, g in groups]
+    )
 
 
 def _arms(means: pd.DataFrame) -> np.ndarray:
-    """Lengths of the error bars; a jackknife's centre can lie outside a bootstrap's interval by a rounding error."""
-    return np.maximum([means.value - means.low, means.high - means.value], 0)
+    """Lengths of the error bars: none where one unit has no interval."""
+    arms = [means.value - means.low.astype(float), means.high.astype(float) - means.value]
+    return np.nan_to_num(np.maximum(arms, 0))
 
 
 def fidelity_retention(table: pd.DataFrame) -> Figure:
@@ -57,11 +73,11 @@ def fidelity_retention(table: pd.DataFrame) -> Figure:
     panels = {
         "retention_frechet": "ordinary prompts: Fréchet distance\nto the untouched model (lower = kept)",
         "sharpness": "new scenes: sharpness\n(1 = as sharp as the world's renders)",
-        "leakage": "ordinary prompts: concept's attributes\ndrawn unasked (base = chance)",
+        "leakage": "ordinary prompts: concept's attributes\ndrawn unasked (untouched = chance)",
     }
     figure = Figure(figsize=(15, 4.6), layout="constrained")
     for axes, (score, title) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
-        for method, rows in table.groupby("method", sort=False):
+        for method, rows in _by_method(table):
             x, y = _means(rows, ["step"], "concept_fidelity"), _means(rows, ["step"], score)
             bars = {"yerr": _arms(y), "xerr": _arms(x), "capsize": 2}
             axes.errorbar(x.value, y.value, fmt="o-", color=colour(method), label=label(method), **bars)
@@ -76,17 +92,17 @@ def fidelity_retention(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def _cap(axes, table: pd.DataFrame, score: str, top: float = 1.5) -> None:
+def _cap(axes: Axes, table: pd.DataFrame, score: str, top: float = 1.5) -> None:
     """Keep the range that matters and say what lies above it: a model that draws another style is not blurred."""
     axes.set_ylim(0, top)
-    means = table.groupby("method", sort=False)[score].mean()
-    above = ", ".join(f"{label(m)} {v:.1f}" for m, v in means.items() if v > top)
+    means = cast(pd.Series, table.groupby("method", sort=False)[score].mean())
+    above = ", ".join(f"{label(str(m))} {v:.1f}" for m, v in means.items() if v > top)
     if above:
         axes.text(0.02, 0.96, f"above the range: {above}", transform=axes.transAxes, va="top", fontsize=9)
 
 
 def nfe(cells: dict[tuple[str, str, int], dict]) -> Figure:
-    """Quality on ordinary prompts against the number of steps, before (base) and after each fine-tuning."""
+    """Quality on ordinary prompts against the number of steps, of the untouched model and after each fine-tuning."""
     panels = {
         "quality_frechet": "Fréchet distance to held-out renders (lower = better)",
         "quality_adherence": "adherence to the prompt",
@@ -97,13 +113,13 @@ def nfe(cells: dict[tuple[str, str, int], dict]) -> Figure:
     rows = [
         {"method": method, "nfe": int(steps)} | {k: scores[k]["value"] for k in panels}
         for (method, _, _), ordinary in last.items()
-        if len(ordinary) == full and method != "described"  # on ordinary prompts that is the base
+        if len(ordinary) == full and method != "described"  # on ordinary prompts that is the untouched model
         for steps, scores in ordinary.items()
     ]
     table = pd.DataFrame(rows)
     figure = Figure(figsize=(15, 4.4), layout="constrained")
     for axes, (score, title) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
-        for method, mine in table.groupby("method", sort=False):
+        for method, mine in _by_method(table):
             y = _means(mine, ["nfe"], score)
             bars = {"yerr": _arms(y), "capsize": 2}
             axes.errorbar(y.nfe, y.value, fmt="o-", color=colour(method), label=label(method), **bars)
@@ -137,7 +153,7 @@ CONTEXTS = {
 }
 
 
-def probe(contexts: list[str], vlms: list[str]) -> Figure:
+def probe(contexts: Sequence[str], vlms: Sequence[str]) -> Figure:
     """The probe's sheet: target pictures, then what each context made the untouched model draw from equal noise.
 
     vlms: the names of the encoders, the first one's rows first; text only is the same for all and shown once.

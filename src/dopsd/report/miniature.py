@@ -80,4 +80,5 @@ def attribute_table(scores: Scores, probe: dict) -> str:
 
 def spelled(number: dict) -> str:
     """A number with its interval, to two decimals."""
-    return f"{number['value']:.2f} [{number['low']:.2f}, {number['high']:.2f}]"
+    span = "" if number["low"] is None else f" [{number['low']:.2f}, {number['high']:.2f}]"
+    return f"{number['value']:.2f}{span}"

@@ -7,10 +7,11 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
+from dopsd.config.params import Params
 from dopsd.report import claims
 from dopsd.report.figures import CONTEXTS, label
 from dopsd.report.miniature import attribute_table, bars_table, spelled
-from dopsd.report.tables import AGAINST, matched_markdown, summary_markdown
+from dopsd.report.tables import AGAINST, matched_markdown, number_text, summary_markdown
 from dopsd.support.files import numbers_table
 
 TEMPLATE = Path(__file__).with_name("report.md.j2")
@@ -37,12 +38,12 @@ def labels(few: int, many: int) -> dict[str, str]:
         "diversity": "new scenes: diversity",
         f"retention_frechet@{few}": f"kept, {few} NFE: Fréchet to untouched (0 = kept)",
         f"retention_frechet@{many}": f"kept, {many} NFE: Fréchet to untouched (0 = kept)",
-        f"retention_kid@{few}": f"kept, {few} NFE: KID to untouched (base = kept)",
+        f"retention_kid@{few}": f"kept, {few} NFE: KID to untouched (untouched = kept)",
         f"retention_adherence@{few}": f"kept, {few} NFE: adherence (1 = kept)",
         f"retention_adherence@{many}": f"kept, {many} NFE: adherence (1 = kept)",
         f"retention_sharpness@{few}": f"kept, {few} NFE: sharpness (1 = kept)",
         f"retention_sharpness@{many}": f"kept, {many} NFE: sharpness (1 = kept)",
-        f"leakage@{few}": f"leakage, {few} NFE (base = chance)",
+        f"leakage@{few}": f"leakage, {few} NFE (untouched = chance)",
         "few_step_frechet": f"few-step gap: Fréchet, {few} over {many} NFE",
         "few_step_sharpness": f"few-step gap: sharpness, {few} over {many} NFE",
     }
@@ -56,11 +57,13 @@ def matched_labels(few: int, many: int) -> dict[str, str]:
 
 def verdict(table: pd.DataFrame, score: str, method: str, what: str, higher_is: str, lower_is: str) -> str:
     """One sentence on a method's paired difference to SFT, which says so where the interval holds 0."""
-    row = table[(table.score == score) & (table.method == method)]
+    row = table.loc[(table.score == score) & (table.method == method)]
     if row.empty or "difference" not in row or row.difference.isna().all():
         return f"{label(method)}: no difference of {what} to {label(AGAINST)} was measured."
     d, low, high = (float(row[c].iloc[0]) for c in ("difference", "difference_low", "difference_high"))
-    span = f"{d:+.3f} [{low:+.3f}, {high:+.3f}]"
+    span = number_text(d, low, high, sign=True)
+    if pd.isna(low):
+        return f"{label(method)} against {label(AGAINST)}, {what}: {span}, one cell, so without an interval."
     told = "no difference is shown (the interval holds 0)" if low <= 0 <= high else higher_is if d > 0 else lower_is
     return f"{label(method)} against {label(AGAINST)}, {what}: {span}, {told}."
 
@@ -115,12 +118,12 @@ def report(
     probe: dict,
     miniature: dict,
     step_size: dict,
-    params,
-    nfe: tuple[int, int],
+    params: Params,
+    devices: list[str],
 ) -> str:
     """Fill the template. table: the summary; matched: SFT and the others at matched fidelity; probe, miniature,
-    step_size: the files of scores of these names; nfe: few and many steps."""
-    few, many = nfe
+    step_size: the files of scores of these names; devices: what the cells ran on."""
+    few, many = params.evaluate.few, params.evaluate.many
     mine = "dopsd"
     sentences = [
         verdict(table, "concept_fidelity", mine, "concept fidelity on new scenes", "higher", "lower"),
@@ -149,4 +152,5 @@ def report(
         many=many,
         cells=len(params.grid.concepts) * len(params.grid.seeds),
         label=label,
+        devices=devices,
     )

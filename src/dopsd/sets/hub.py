@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import yaml
 
 from dopsd.config.sets import ImageSet, Sets
 from dopsd.support.errors import UserError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 def known() -> dict[str, ImageSet]:
@@ -36,13 +41,14 @@ def chosen(name: str, subject: str | None) -> ImageSet:
     return found.model_copy(update={"configuration": subject, "class_name": found.class_name or noun})
 
 
-def rows(source: ImageSet):
+def rows(source: ImageSet) -> Dataset:
     """The set as `datasets` opens it; UserError where it cannot, or has not the columns."""
-    import datasets
+    from datasets import load_dataset
+    from datasets.exceptions import DatasetsError
 
     try:
-        data = datasets.load_dataset(source.path, source.configuration, split=source.split, revision=source.revision)
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        data: Any = load_dataset(source.path, source.configuration, split=source.split, revision=source.revision)
+    except (OSError, ValueError, DatasetsError) as error:
         raise UserError(
             f"{source.path}: cannot open the set ({' '.join(str(error).split())[:200]}); look at its page for its "
             "configurations, or give the photos as a folder"
@@ -66,7 +72,7 @@ def save(source: ImageSet, out: Path, pictures: int | None = None) -> int:
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     lines = []
-    for i, row in enumerate(data):
+    for i, row in enumerate(cast(Iterable[dict[str, Any]], data)):
         file = f"{i:03d}.png"
         row[source.image].convert("RGB").save(temporary / file)
         line = {"file_name": file}

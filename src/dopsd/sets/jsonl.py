@@ -64,10 +64,11 @@ def _items(manifest: Path, where: str, line: str) -> list[Item]:
     inputs = row.get("input_path_list", [])
     if not isinstance(inputs, list) or not all(isinstance(f, str) and f for f in inputs):
         raise UserError(f"{where}: input_path_list: {inputs!r}; give a list of the paths of the pictures to be edited")
-    pixels = tuple(int(n) for n in size.groups())
+    height, width = map(int, size.groups())
     seen = tuple(contained(manifest, f"{where}: input_path_list", f) for f in inputs)
     return [
-        Item(contained(manifest, f"{where}: local_path_list", f), pixels, captions, class_name, seen) for f in files
+        Item(contained(manifest, f"{where}: local_path_list", f), (height, width), captions, class_name, seen)
+        for f in files
     ]
 
 

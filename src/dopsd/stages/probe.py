@@ -20,6 +20,7 @@ from dopsd.support.pictures import contact_sheet, to_pil
 def main() -> None:
     """Write reports/metrics/probe.json, reports/tables/probe.csv and the sheet of pictures, an entry a VLM."""
     params = load()
+    assert params.backbone.name == "zimage"  # as Params makes sure
     reader, scores, tables, sheet = load_reader(), {}, [], []
     for vlm in (params.backbone.vlm, *params.probe.also):
         revision = params.backbone.vlm_revision if vlm == params.backbone.vlm else None

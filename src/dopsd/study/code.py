@@ -97,3 +97,8 @@ def closure(modules: Iterable[str]) -> dict[str, str]:
 def digest(modules: Iterable[str]) -> str:
     """What the code of some modules does, with all that they reach, in sixteen hex digits."""
     return hashlib.sha256(repr(closure(modules)).encode()).hexdigest()[:16]
+
+
+def imported(text: str) -> list[str]:
+    """The package's modules that a Python text imports."""
+    return sorted({name for name in _imports(ast.parse(text)) if module_file(name)})

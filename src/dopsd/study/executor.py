@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import joblib
 import torch
 from tqdm import tqdm
 
+from dopsd.config.study import Execute
 from dopsd.support.errors import UserError
 
 Result = TypeVar("Result")
@@ -26,7 +28,7 @@ class Place:
     threads: int
 
 
-def places(settings, device: str) -> list[Place]:
+def places(settings: Execute, device: str) -> list[Place]:
     """A place for each job that may run at a time. device: "auto", "cpu" or "cuda", as the backbone asks.
 
     On GPUs `settings.jobs_per_gpu` on each; on the CPU as many as there are cores; `settings.jobs`, or DOPSD_JOBS, where
@@ -43,26 +45,29 @@ def places(settings, device: str) -> list[Place]:
     return [Place(name, max(1, cores // jobs)) for name in names]
 
 
-def _here(function: Callable[..., Result], place: Place, *arguments) -> Result:
-    """Run a job in this process, on its place."""
-    torch.set_num_threads(place.threads)
+def _numbered(function: Callable[..., Result], place: Place, number: int, *arguments) -> tuple[int, Result]:
+    """Run a job on its GPU, or on the CPU, with as many threads as this process has."""
     if place.device.startswith("cuda"):
         torch.cuda.set_device(place.device)
-    return function(*arguments, place.device)
+    return number, function(*arguments, place.device)
 
 
-def _numbered(function: Callable[..., Result], place: Place, number: int, *arguments) -> tuple[int, Result]:
-    return number, _here(function, place, *arguments)
-
-
-def _quietly(function: Callable[..., Result], place: Place, number: int, *arguments) -> tuple[int, Result]:
-    """`_numbered` in a worker process: bars of several processes on one screen would overwrite each other."""
-    os.environ["TQDM_DISABLE"] = "1"
+def _in_worker(function: Callable[..., Result], place: Place, number: int, *arguments) -> tuple[int, Result]:
+    """`_numbered` in a process of its own, on its share of the cores."""
+    torch.set_num_threads(place.threads)
     return _numbered(function, place, number, *arguments)
 
 
+def _caught(function: Callable[..., Result], place: Place, number: int, *arguments) -> tuple[int, Result | UserError]:
+    """`_in_worker` on a cluster, where an error that is raised comes back as a trace of text only."""
+    try:
+        return _in_worker(function, place, number, *arguments)
+    except UserError as error:
+        return number, error
+
+
 def side_by_side(
-    function: Callable[..., Result], jobs: Sequence[tuple], settings, device: str, what: str, work: Path
+    function: Callable[..., Result], jobs: Sequence[tuple], settings: Execute, device: str, what: str, work: Path
 ) -> list[Result]:
     """`function(*job, device)` for every job -> results in the jobs' order, with a progress bar named `what`.
 
@@ -74,20 +79,41 @@ def side_by_side(
     if settings.cluster != "none":
         return _on_cluster(function, jobs, settings, device, what, work)
     at = places(settings, device)[: len(jobs)]
-    run = _numbered if len(at) == 1 else _quietly
+    run = _numbered if len(at) == 1 else _in_worker
     calls = (joblib.delayed(run)(function, at[i % len(at)], i, *job) for i, job in enumerate(jobs))
-    parallel = joblib.Parallel(len(at), return_as="generator_unordered", pre_dispatch="n_jobs", batch_size=1)
-    return _gathered(parallel(calls), len(jobs), what)
+    parallel = joblib.Parallel(
+        len(at),
+        return_as="generator_unordered",
+        pre_dispatch="n_jobs",
+        batch_size=1,  # pyright: ignore[reportArgumentType] - joblib declares nothing, and its default is a text
+    )
+    with _without_bars() if len(at) > 1 else nullcontext():
+        return _gathered(cast(Iterable[tuple[int, Result]], parallel(calls)), len(jobs), what)
 
 
-def _gathered(results, n: int, what: str) -> list:
-    out: dict[int, object] = {}
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Processes that start within show no bars of their own, which would overwrite each other; this one's stay."""
+    before = os.environ.get("TQDM_DISABLE")
+    os.environ["TQDM_DISABLE"] = "1"  # tqdm reads it when it is imported
+    try:
+        yield
+    finally:
+        os.environ.pop("TQDM_DISABLE")
+        if before is not None:
+            os.environ["TQDM_DISABLE"] = before
+
+
+def _gathered(results: Iterable[tuple[int, Result]], n: int, what: str) -> list[Result]:
+    out: dict[int, Result] = {}
     for number, result in tqdm(results, total=n, desc=what, unit="cell", mininterval=1):
         out[number] = result
     return [out[i] for i in range(n)]
 
 
-def _on_cluster(function: Callable[..., Result], jobs: Sequence[tuple], settings, device: str, what: str, work: Path):
+def _on_cluster(
+    function: Callable[..., Result], jobs: Sequence[tuple], settings: Execute, device: str, what: str, work: Path
+) -> list:
     import submitit
 
     executor = submitit.AutoExecutor(work, cluster=settings.cluster)
@@ -98,5 +124,8 @@ def _on_cluster(function: Callable[..., Result], jobs: Sequence[tuple], settings
         executor.update_parameters(slurm_array_parallelism=settings.jobs or len(jobs), **settings.slurm)
     place = Place("cuda:0" if settings.gpus else "cpu", settings.cores)
     with executor.batch():
-        submitted = [executor.submit(_numbered, function, place, i, *job) for i, job in enumerate(jobs)]
-    return _gathered((job.result() for job in submitit.helpers.as_completed(submitted)), len(jobs), what)
+        submitted = [executor.submit(_caught, function, place, i, *job) for i, job in enumerate(jobs)]
+    out = _gathered((job.result() for job in submitit.helpers.as_completed(submitted)), len(jobs), what)
+    for error in (x for x in out if isinstance(x, UserError)):
+        raise error
+    return out

@@ -6,10 +6,10 @@ import hashlib
 import json
 import os
 import shutil
-from functools import cache
 from pathlib import Path
 
 from dopsd.support.files import read_json, write_json
+from dopsd.training.loop import TIME_FILE
 
 CARD = "cell.json"  # in every kept folder: its key, and what it ran on
 
@@ -19,11 +19,13 @@ def key(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-@cache
-def content(path: Path) -> str:
-    """What is in a file, or in all files of a folder with their names, in sixteen hex digits."""
+def content(path: Path, leave_out: tuple[str, ...] = ()) -> str:
+    """What is in a file, or in all files of a folder with their names, in sixteen hex digits.
+
+    leave_out: names of files that do not count.
+    """
     digest = hashlib.sha256()
-    files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]
+    files = sorted(f for f in path.rglob("*") if f.is_file() and f.name not in leave_out) if path.is_dir() else [path]
     for file in files:
         digest.update(f"{file.relative_to(path).as_posix()}\0".encode())
         with file.open("rb") as f:
@@ -62,20 +64,22 @@ class Store:
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(place, ignore_errors=True)
         folder.replace(place)
+        shutil.rmtree(self.work(key), ignore_errors=True)
         return place
 
 
 def publish(finished: dict[Path, Path], root: Path) -> None:
     """Copy finished folders to where they belong under `root` (target -> source), and remove there what is none of them.
 
-    A target that is there already stays as it is. Folders appear whole or not at all.
+    A target that is there already stays as it is. Folders appear whole or not at all, without the time that they took, which
+    no two equal runs share.
     """
     for target, source in finished.items():
         if source == target or _same(source, target):
             continue
         temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.copytree(source, temporary)
+        shutil.copytree(source, temporary, ignore=shutil.ignore_patterns(TIME_FILE))
         shutil.rmtree(target, ignore_errors=True)
         temporary.replace(target)
     _prune(root, set(finished))

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from dopsd.support.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DIGITS = 5  # significant ones, of every number that is kept in git
 SMALLEST = 6  # decimals; what is smaller is the rounding error of a zero
@@ -21,7 +25,7 @@ def read_json(file: Path) -> dict:
         raise UserError(f"{file}: not JSON ({error}); delete it and run `dvc repro`") from None
 
 
-def rounded(x):
+def rounded(x: Any) -> Any:
     """Numbers rounded, without negative zeros, at any depth of dicts; everything else as it is."""
     if isinstance(x, dict):
         return {k: rounded(v) for k, v in x.items()}
@@ -43,7 +47,7 @@ def sort_metadata(file: Path) -> None:
         f.write(header.encode().ljust(length))
 
 
-def write_csv(table, file: Path) -> None:
+def write_csv(table: pd.DataFrame, file: Path) -> None:
     """Write a pandas table, rounded."""
     file.parent.mkdir(parents=True, exist_ok=True)
     numbers = table.select_dtypes("float").columns

@@ -6,7 +6,15 @@ from pathlib import Path
 
 METRICS = Path("reports/metrics")
 STEP_SIZE = METRICS / "step_size.json"
-WORK = Path("models/work")  # states of unfinished trainings; git and DVC ignore it
+MODELS = Path("models")
+STORE = MODELS / "store"  # what is finished or worked on, by key; git and DVC ignore it
+WORK = MODELS / "work"  # of the miniature's recipe; git and DVC ignore it
+KEYS = Path("reports/keys")
+SUMMARY = Path("reports/summary.json")
+LORA = MODELS / "lora"
+PICTURES_OF_CELLS = Path("samples/cells")
+SCORES = Path("samples/scores")
+ORDINARY = "ordinary"  # in the place of a concept: what the untouched model draws once for all of them
 TABLES = Path("reports/tables")
 FIGURES = Path("reports/figures")
 PICTURES = Path("reports/pictures")
@@ -21,19 +29,29 @@ def concept_set(concept: str) -> Path:
 
 def adapters(method: str, concept: str, seed: int) -> Path:
     """The folder of a training: step-XXXX/ with the adapter's weights, loss.csv."""
-    return Path("models/lora") / method / concept / str(seed)
-
-
-def reference(seed: int) -> Path:
-    """The untouched model's pictures of the ordinary prompts."""
-    return Path("samples/reference") / f"{seed}.safetensors"
+    return LORA / method / concept / str(seed)
 
 
 def samples(method: str, concept: str, seed: int) -> Path:
-    """The folder of a cell's contact sheets."""
-    return Path("samples/cells") / method / concept / str(seed)
+    """The folder of what a cell drew: step-XXXX/KIND-NFE.png."""
+    return PICTURES_OF_CELLS / method / concept / str(seed)
 
 
 def cells(method: str, concept: str) -> Path:
     """The scores of a method on a concept, an entry a seed."""
     return METRICS / "cells" / method / f"{concept}.json"
+
+
+def scores(method: str, concept: str, seed: int) -> Path:
+    """The folder of a cell's scores, as the store keeps them."""
+    return SCORES / method / concept / str(seed)
+
+
+def sheet_file(folder: Path, step: int, kind: str, nfe: int) -> Path:
+    """The pictures of one kind of prompts in a cell's folder."""
+    return folder / f"step-{step:04d}" / f"{kind}-{nfe}.png"
+
+
+def key_file(stage: str) -> Path:
+    """What a stage's results depend on, of settings and code (written by the stage `keys`)."""
+    return KEYS / f"{stage}.json"

@@ -19,7 +19,7 @@ RELATIVE, ABSOLUTE, OF_INTERVAL = 0.10, 0.02, 0.5
 
 def tolerance(committed: dict) -> float:
     """How far a number may move."""
-    width = committed["high"] - committed["low"]
+    width = 0.0 if committed["low"] is None else committed["high"] - committed["low"]
     return max(OF_INTERVAL * width, RELATIVE * abs(committed["value"]), ABSOLUTE)
 
 

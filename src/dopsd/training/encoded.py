@@ -14,6 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dopsd.backbones.base import Backbone
+from dopsd.config.backbone import Model
 from dopsd.method.context import Condition, Context
 from dopsd.sets.items import Item
 from dopsd.support.pictures import from_pil
@@ -40,7 +41,7 @@ def content(item: Item) -> dict:
     return files | {"size": item.size, "captions": item.captions}
 
 
-def model_content(settings) -> dict:
+def model_content(settings: Model) -> dict:
     """What a backbone's features depend on: its settings, and of a local folder the sizes and times of its weights."""
     out = settings.model_dump()
     for key in ("model", "vlm"):

@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from dopsd.method.context import Condition
+from dopsd.method.context import Condition, Context
 from dopsd.objectives import Batch
 
 Run = Callable[[Batch], Tensor]
@@ -36,7 +36,7 @@ def copied(part: Batch, device: torch.device) -> Batch:
     def own(t: Tensor) -> Tensor:
         return t.to(device, copy=True)
 
-    def context(conditions):
+    def context(conditions: Context | None) -> Context | None:
         return conditions and [Condition(own(c.features), tuple(own(r) for r in c.references)) for c in conditions]
 
     contexts = {k: context(getattr(part, k)) for k in ("student_context", "teacher_context")}
@@ -73,7 +73,7 @@ class Recorded:
     their memory; it must not wait for the GPU.
     """
 
-    def __init__(self, run: Run, device: torch.device, machine=None):
+    def __init__(self, run: Run, device: torch.device, machine: Cuda | None = None):
         self.run, self.device, self.machine = run, device, machine or Cuda(device)
         self.seen: set[tuple] = set()
         self.graphs: dict[tuple, tuple[Callable[[], None], Tensor, Batch]] = {}

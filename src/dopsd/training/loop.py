@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import torch
 from accelerate import Accelerator
@@ -67,10 +68,10 @@ def draw_batch(
     parts = []
     for i in range(process * size, settings.batch_size, size * processes):
         part = slice(i, i + size)
-        teacher = [v.teacher for v in visits[part]]
-        tensors = (x.to(backbone.device) for x in (x0[part], noise[part], times[part]))
+        teacher = [v.teacher for v in visits[part] if v.teacher]  # of all, or of none
+        latents, drawn, at = (x.to(backbone.device) for x in (x0[part], noise[part], times[part]))
         student = [v.student for v in visits[part]]
-        parts.append(Batch(*tensors, student, None if teacher[0] is None else teacher, grid))
+        parts.append(Batch(latents, drawn, at, student, teacher or None, grid))
     return parts
 
 
@@ -115,6 +116,7 @@ class Training:
 
     def teach(self, x: Tensor, t: Tensor, context: Context) -> Tensor:
         """u_t, the teacher's velocity."""
+        assert self.teacher is not None  # a method that has none does not ask
         return self.teacher(self.backbone.velocity, x, t, context)
 
     def advance(self, parts: list[Batch]) -> tuple[float, float]:
@@ -125,6 +127,7 @@ class Training:
         loss = self._averaged(total)
         self.weights.gather()
         norm = self.accelerator.clip_grad_norm_(self.parameters, self.settings.clip)
+        assert norm is not None  # it is only for a list of no parameters on a TPU
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=not self.settings.cuda_graphs)
         self.weights.scatter()
@@ -153,9 +156,9 @@ class Training:
         """
         if self.accelerator.num_processes == 1:
             return loss
-        grads = [p.grad for p in self.weights.trained]
+        grads = [cast(Tensor, p.grad) for p in self.weights.trained]  # a backward pass came before
         flat = torch.cat([*(g.flatten() for g in grads), loss.float().flatten()])
-        flat = self.accelerator.reduce(flat, reduction="mean")
+        flat = cast(Tensor, self.accelerator.reduce(flat, reduction="mean"))
         for g, part in zip(grads, flat[:-1].split([g.numel() for g in grads]), strict=True):
             g.copy_(part.view_as(g))
         return flat[-1]
@@ -165,7 +168,7 @@ class Training:
         if self.accelerator.num_processes == 1:
             return asked
         flag = torch.tensor(float(asked), device=self.accelerator.device)
-        return bool(self.accelerator.reduce(flag, reduction="sum") > 0)
+        return bool(cast(Tensor, self.accelerator.reduce(flag, reduction="sum")) > 0)
 
     def state(self) -> dict:
         """All that a later process needs to go on exactly."""
@@ -262,7 +265,7 @@ def train(
         seed,
         learning_rate,
     )
-    folder = work / state.fingerprint(*identity, backbone.settings.model_dump())
+    folder = work / state.fingerprint(*identity, backbone.settings.model_dump(exclude={"device"}))
     if (folder / LOG_FILE).exists():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -272,7 +275,7 @@ def train(
     if left := state.load(folder / "state.pt"):
         training.restore(left)
     run(training, data, folder, name, preview)
-    training.passes = None  # it holds the training, and recorded graphs hold their memory
+    del training.passes  # it holds the training, and recorded graphs hold their memory
     return folder
 
 

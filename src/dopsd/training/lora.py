@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig
@@ -13,6 +14,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor, nn
 
+from dopsd.config.train import Train
 from dopsd.support.errors import UserError
 
 STUDENT, TEACHER = "student", "teacher"
@@ -32,15 +34,15 @@ class Narrow(Linear):
         return (result + b(a(x.to(a.weight.dtype)) * self.scaling[name])).to(result.dtype)
 
 
-def add(transformer: nn.Module, name: str, settings, seed: int) -> list[nn.Parameter]:
+def add(transformer: Any, name: str, settings: Train, seed: int) -> list[nn.Parameter]:
     """Add an adapter, make it the active one and return its parameters, in float32 whatever the transformer's type is.
 
-    settings: lora_rank, lora_alpha, lora_targets. Gaussian A and zero B (the release's initialisation): an adapter that
+    transformer: as in `Backbone.transformer`. Gaussian A and zero B (the release's initialisation): an adapter that
     has not been trained changes nothing. Raises UserError where no layer has one of the target names.
     """
     config = LoraConfig(
         r=settings.lora_rank,
-        lora_alpha=settings.lora_alpha,
+        lora_alpha=settings.lora_alpha,  # pyright: ignore[reportArgumentType] - peft takes any number, and says int
         init_lora_weights="gaussian",
         target_modules=list(settings.lora_targets),
     )
@@ -59,18 +61,18 @@ def add(transformer: nn.Module, name: str, settings, seed: int) -> list[nn.Param
     return parameters(transformer, name)
 
 
-def parameters(transformer: nn.Module, name: str) -> list[nn.Parameter]:
+def parameters(transformer: Any, name: str) -> list[nn.Parameter]:
     """The adapter's parameters, in the order of the module tree."""
     return [p for key, p in transformer.named_parameters() if f".{name}." in key and "lora_" in key]
 
 
-def layers(transformer: nn.Module) -> dict[str, BaseTunerLayer]:
+def layers(transformer: Any) -> dict[str, BaseTunerLayer]:
     """The layers that carry adapters, by name."""
     return {name: m for name, m in transformer.named_modules() if isinstance(m, BaseTunerLayer)}
 
 
 @contextmanager
-def active(transformer: nn.Module, name: str) -> Iterator[None]:
+def active(transformer: Any, name: str) -> Iterator[None]:
     """Let another adapter speak for a while, without a graph, then the student again.
 
     The attribute that the layers read, in place of `set_adapter`: that walks all modules and turns `requires_grad` on and
@@ -89,20 +91,20 @@ def active(transformer: nn.Module, name: str) -> Iterator[None]:
         speak([STUDENT])
 
 
-def weights(transformer: nn.Module, name: str) -> dict[str, Tensor]:
+def weights(transformer: Any, name: str) -> dict[str, Tensor]:
     """The adapter's weights by layer, on the CPU, without the adapter's name."""
     state = get_peft_model_state_dict(transformer, adapter_name=name)
     return {key: value.detach().cpu().contiguous() for key, value in state.items()}
 
 
-def exported(transformer: nn.Module) -> tuple[dict[str, Tensor], dict]:
+def exported(transformer: Any) -> tuple[dict[str, Tensor], dict]:
     """The student's weights, and its settings (rank, alpha, layers) in plain values: what a LoRA file holds."""
     settings = transformer.peft_config[STUDENT].to_dict()
     plain = {k: sorted(v) if isinstance(v, set) else v for k, v in settings.items()}
     return weights(transformer, STUDENT), plain
 
 
-def restore(transformer: nn.Module, name: str, state: dict[str, Tensor]) -> None:
+def restore(transformer: Any, name: str, state: dict[str, Tensor]) -> None:
     """Put weights back into an adapter that is there; ValueError where names or shapes differ."""
     result = set_peft_model_state_dict(transformer, state, adapter_name=name)
     missing = [k for k in getattr(result, "missing_keys", []) if f".{name}." in k]
@@ -110,7 +112,7 @@ def restore(transformer: nn.Module, name: str, state: dict[str, Tensor]) -> None
         raise ValueError(f"adapter {name}: {len(missing)} layers are missing, e.g. {missing[:2]}")
 
 
-def load(transformer: nn.Module, folder: Path, merge: bool = True) -> None:
+def load(transformer: Any, folder: Path, merge: bool = True) -> None:
     """Put the adapter saved in a folder on the transformer, in place of one that was loaded before: for drawing.
 
     merge: into the weights, which saves two small products a layer; quantized weights cannot take it.

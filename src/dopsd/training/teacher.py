@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,7 +33,7 @@ class Teacher:
             self._average(mine, [p.to(m.device) for p, m in zip(theirs, mine, strict=True)], None)
             self.weights.refresh()
 
-    def __call__(self, velocity, *arguments):
+    def __call__(self, velocity: Callable[..., Tensor], *arguments: Any) -> Tensor:
         """The velocity under the teacher's weights, without a graph."""
         with torch.no_grad(), nullcontext() if self.kind == "live" else self.weights.teacher():
             return velocity(*arguments)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from dopsd.backbones.base import Backbone
 from dopsd.backbones.quantized import Fp8Linear, multiply_in_fp8
+from dopsd.config.train import Train
 from dopsd.support.errors import UserError
 from dopsd.training import lora
 from dopsd.training.merge import HEADROOM, merge
@@ -46,7 +48,7 @@ class Weights(ABC):
         """Let the teacher speak with what was written to its weights."""
 
     @abstractmethod
-    def teacher(self):
+    def teacher(self) -> AbstractContextManager[None]:
         """A context manager within which the backbone's velocity is the teacher's."""
 
     @abstractmethod
@@ -75,7 +77,7 @@ def speaking(backbone: Backbone, speaker: nn.Module) -> Iterator[None]:
 class Adapter(Weights):
     """A LoRA: the teacher is a second adapter on the same frozen transformer."""
 
-    def __init__(self, backbone: Backbone, settings, seed: int):
+    def __init__(self, backbone: Backbone, settings: Train, seed: int):
         self.backbone, self.settings, self.seed = backbone, settings, seed
         self.parameters = lora.add(backbone.transformer, lora.STUDENT, settings, seed)
 
@@ -89,7 +91,7 @@ class Adapter(Weights):
     def refresh(self) -> None:
         """The adapter is what was written to."""
 
-    def teacher(self):
+    def teacher(self) -> AbstractContextManager[None]:
         return lora.active(self.backbone.transformer, lora.TEACHER)
 
     def state(self) -> dict[str, dict[str, Tensor]]:
@@ -115,7 +117,7 @@ class Merged(Adapter):
     The average itself stays an adapter in float32, as in `Adapter`; after every step it is merged anew, in place.
     """
 
-    def __init__(self, backbone: Backbone, settings, seed: int):
+    def __init__(self, backbone: Backbone, settings: Train, seed: int):
         if backbone.settings.quantize not in ("none", "fp8"):
             kind = backbone.settings.quantize
             raise UserError(f"train.merged_teacher needs backbone.quantize none or fp8: {kind} is there to save memory")
@@ -159,12 +161,12 @@ class Whole(Weights):
     """Full fine-tuning: master weights in float32; the teacher is a copy in the type that the backbone computes in, with
     its own float32 master, so that an EMA of .9999 does not round away."""
 
-    def __init__(self, backbone: Backbone, settings, seed: int):
+    def __init__(self, backbone: Backbone, settings: Train, seed: int):
         if backbone.settings.quantize != "none":
             raise UserError("train.tune full needs backbone.quantize none: quantized weights cannot be trained")
         self.backbone, self.settings = backbone, settings
         self.parameters = self._masters()
-        self._speaker: nn.Module | None = None
+        self._speaker: Any = None  # until `add_teacher`
         self._master: list[Tensor] = []
 
     def _masters(self) -> list[nn.Parameter]:
@@ -237,7 +239,7 @@ class Offloaded(Whole):
             spoken.copy_(master)
 
 
-def begin(backbone: Backbone, settings, seed: int) -> Weights:
+def begin(backbone: Backbone, settings: Train, seed: int) -> Weights:
     """Make the weights that `settings.tune` names ready for training."""
     kinds = {"lora": Merged if settings.merged_teacher else Adapter, "full": Offloaded if settings.offload else Whole}
     return kinds[settings.tune](backbone, settings, seed)

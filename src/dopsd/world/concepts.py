@@ -42,13 +42,9 @@ def concept_scenes(concept: Concept, n: int, generator: torch.Generator) -> Scen
 def training_scenes(concept: Concept, n: int, seed: int) -> Scenes:
     """The scenes of the training pictures: backgrounds, places and sizes differ as far as they can."""
     generator = stream("training", concept.name, seed)
-    best, most = None, -1
-    for _ in range(64):  # four random scenes often share a background; take the most varied of 64 draws
-        scenes = concept_scenes(concept, n, generator)
-        varied = sum(len(column.unique()) for column in scenes.attributes.T)
-        if varied > most:
-            best, most = scenes, varied
-    return best
+    draws = (concept_scenes(concept, n, generator) for _ in range(64))
+    # four random scenes often share a background: the most varied of the draws, the first of equals
+    return max(draws, key=lambda scenes: sum(len(column.unique()) for column in scenes.attributes.T))
 
 
 def write_concept_set(name: str, folder: Path, images: int, seed: int) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import open_clip
 import torch
 import torch.nn.functional as F
+from PIL.Image import Image
 from torch import Tensor
 
 from dopsd.support.errors import UserError
@@ -28,16 +30,21 @@ class Contrastive:
     def __init__(self, folder: Path, device: torch.device, architecture: str | None = None, file: str | None = None):
         name = architecture or f"local-dir:{folder}"
         # HPSv2 fits the longest side and pads; a CLIP of a repository says in its configuration what it does
-        how = {"pretrained": str(folder / file), "image_resize_mode": "longest"} if architecture else {}
+        how: dict[str, Any] = {}
+        if architecture:
+            assert file is not None, "an architecture comes with its weights' file"
+            how = {"pretrained": str(folder / file), "image_resize_mode": "longest"}
+        opened: Any  # what open_clip returns depends on its arguments: here the model and its transform
         try:
-            model, self.preprocess = open_clip.create_model_from_pretrained(name, device=device, **how)
+            opened = open_clip.create_model_from_pretrained(name, device=device, **how)
             self.tokenizer = open_clip.get_tokenizer(name)
         except (RuntimeError, OSError, ValueError, pickle.UnpicklingError) as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(
                 f"{folder}: cannot open the contrastive model ({reason}); name an open_clip model"
             ) from None
-        self.model = model.eval().requires_grad_(False)
+        self.model: Any = opened[0].eval().requires_grad_(False)
+        self.preprocess: Callable[[Image], Tensor] = opened[1]
         self.device = device
 
     @torch.no_grad()

@@ -7,11 +7,14 @@ Both are torchmetrics' own. They are given features that are computed once (the 
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-ALONE = {"sync_on_compute": False}  # the process that scores has all pictures: others may wait elsewhere
+ALONE: dict[str, Any] = {
+    "sync_on_compute": False
+}  # the process that scores has all pictures: others may wait elsewhere
 
 
 class Features(nn.Identity):

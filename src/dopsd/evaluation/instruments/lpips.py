@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import safe_open
@@ -22,7 +23,7 @@ class Lpips:
         from torchmetrics.functional.image.lpips import _LPIPS
 
         self.net = _LPIPS(pretrained=True, net="vgg", pnet_rand=True)
-        layers = {
+        layers: dict[str, Any] = {  # the convolutions
             name: m for part in self.net.net.children() for name, m in part.named_children() if hasattr(m, "weight")
         }
         try:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from dopsd.support.errors import UserError
 from dopsd.world import tokens
 
+if TYPE_CHECKING:
+    from open_clip.model import CLIP
+
 LENGTH = 32
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "embed_dim": 64,
     "vision_cfg": {"layers": 3, "width": 128, "head_width": 32, "patch_size": 8, "image_size": 64},
     "text_cfg": {
@@ -34,14 +38,14 @@ CONFIG = {
 class MiniClip:
     """An open_clip model with the world's word-level tokens."""
 
-    def __init__(self, model: nn.Module):
+    def __init__(self, model: CLIP):
         self.model, self.device = model, next(model.parameters()).device
 
     @torch.no_grad()
     def image_features(self, images: Tensor | Sequence[Tensor]) -> Tensor:
         """(n, 3, 64, 64) in [-1, 1], or n pictures (3, H, W) of any size -> (n, 64) of unit norm."""
         if not isinstance(images, Tensor):
-            size = self.model.visual.image_size
+            size = cast(tuple[int, int], self.model.visual.image_size)
             images = torch.cat([F.interpolate(x[None], size, mode="bilinear", antialias=True) for x in images])
         out = [self.model.encode_image(chunk.to(self.device)) for chunk in images.split(256)]
         return F.normalize(torch.cat(out), dim=-1).cpu()
@@ -57,7 +61,7 @@ def clip_tokens(texts: list[str]) -> Tensor:
     return tokens.pad([[*tokens.words_to_ids(t), tokens.END] for t in texts], LENGTH)
 
 
-def build_clip(config: dict = CONFIG) -> nn.Module:
+def build_clip(config: dict[str, Any] = CONFIG) -> CLIP:
     """An untrained open_clip.CLIP of this configuration."""
     from open_clip.model import CLIP
 

@@ -1,32 +1,23 @@
-"""Scores of one cell of the comparison: a method on a concept with a seed, on prompts and noise that all methods share.
-
-Two sets of prompts (see `prompts`): new scenes for "[V]", drawn in few steps at every checkpoint, and ordinary prompts,
-which tell what fine-tuning did to the rest of the model. The untouched model's pictures of the ordinary prompts are
-drawn once a seed (`draw_reference`) and shared by every cell.
-"""
+"""The scores of a cell, a method on a concept with a seed, from the pictures that it drew (see `sheets`)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from dopsd.evaluation import prompts
-from dopsd.evaluation.drawing import draw
+from dopsd.config.study import Evaluate
 from dopsd.evaluation.instruments import distances, fidelity
 from dopsd.evaluation.instruments.mini_clip import MiniClip
 from dopsd.evaluation.instruments.reader import Reader
 from dopsd.evaluation.instruments.sharpness import sharpness
-from dopsd.evaluation.statistics import interval, jackknife
-from dopsd.support.errors import UserError
-from dopsd.support.pictures import from_bytes, to_bytes
+from dopsd.evaluation.prompts import Prompts
+from dopsd.evaluation.sheets import Pictures
+from dopsd.evaluation.statistics import Number, interval, jackknife
 from dopsd.support.seeds import stream
 from dopsd.world.concepts import ConceptPictures
-from dopsd.world.scenes import SIZE, Concept, render, sample_scenes
-
-Number = dict[str, float | int]
+from dopsd.world.scenes import Concept, render, sample_scenes
 
 
 @dataclass(frozen=True)
@@ -37,24 +28,11 @@ class Instruments:
     clip: MiniClip
 
 
-def latents(backbone, wanted: prompts.Prompts, seed: int) -> Tensor:
-    """The noise of a set of prompts in the backbone's latent shape."""
-    return wanted.noise(tuple(backbone.latent_shape(SIZE, SIZE)), seed)
-
-
-def draw_reference(backbone, reader: Reader, seed: int, settings, every_nfe: bool) -> dict[str, Tensor]:
-    """The untouched model on the ordinary prompts of a seed -> {"nfe_4": uint8 (n, 3, 64, 64), ..., "renders": ...}.
-
-    renders: the reader's features (m, d) of held-out scenes of the world, the reference of plain quality; m is
-    `settings.renders`. every_nfe: draw at `settings.nfe_sweep` too.
-    """
-    wanted = prompts.ordinary(settings.ordinary, seed)
-    contexts, noise = backbone.context(wanted.texts), latents(backbone, wanted, seed)
-    steps = sorted({*settings.nfe, *(settings.nfe_sweep if every_nfe else ())})
-    out = {f"nfe_{nfe}": to_bytes(draw(backbone, contexts, noise, nfe, settings.batch_size)) for nfe in steps}
+def render_features(reader: Reader, settings: Evaluate, seed: int) -> Tensor:
+    """The reader's features (m, d) of held-out scenes of the world, the reference of plain quality."""
     renders = render(sample_scenes(settings.renders, stream("renders", seed)))
     with torch.no_grad():
-        return out | {"renders": torch.cat([reader.features(part) for part in renders.split(128)])}
+        return torch.cat([reader.features(part) for part in renders.split(128)])
 
 
 def ratio(values: Tensor, reference: Tensor, group: Tensor) -> Number:
@@ -65,9 +43,7 @@ def ratio(values: Tensor, reference: Tensor, group: Tensor) -> Number:
     return jackknife(lambda k: (a[k].mean() / b[k].mean()).item(), len(members))
 
 
-def score_scenes(
-    images: Tensor, wanted: prompts.Prompts, training: ConceptPictures, tools: Instruments
-) -> dict[str, Number]:
+def score_scenes(images: Tensor, wanted: Prompts, training: ConceptPictures, tools: Instruments) -> dict[str, Number]:
     """Scores of pictures (n, 3, 64, 64) of a concept's new scenes. n counts prompts: a prompt's noises are no extra."""
     attributes, group = wanted.scenes.attributes, wanted.group
     renders = render(wanted.scenes)
@@ -88,7 +64,7 @@ def score_scenes(
 
 
 def score_ordinary(
-    images: Tensor, untouched: Tensor, renders: Tensor, wanted: prompts.Prompts, concept: Concept, tools: Instruments
+    images: Tensor, untouched: Tensor, renders: Tensor, wanted: Prompts, concept: Concept, tools: Instruments
 ) -> dict[str, Number]:
     """Scores of pictures of ordinary prompts, drawn in as many steps from equal noise as the untouched model's.
 
@@ -137,53 +113,41 @@ def few_step_gap(few: Tensor, many: Tensor, renders: Tensor, tools: Instruments)
 
 
 @torch.no_grad()
-def evaluate_cell(
-    backbone,
-    checkpoints: Iterable[int],
+def score_cell(
+    pictures: Pictures,
+    untouched: dict[int, Tensor],
+    renders: Tensor,
+    wanted: dict[str, Prompts],
     training: ConceptPictures,
-    reference: dict[str, Tensor],
     tools: Instruments,
-    settings,
-    *,
-    seed: int,
-    described: bool,
-    every_nfe: bool,
-) -> tuple[dict, dict[str, Tensor]]:
-    """Score one cell along its training.
+    settings: Evaluate,
+) -> dict:
+    """Score what one cell drew along its training.
 
-    backbone: draws; checkpoints: yields each training step after putting that step's weights on the backbone (a single
-    0 for an untouched model). reference: what `draw_reference` gave for this seed. -> (scores, pictures): scores
-    {"steps": {step: {"scenes": {nfe: {...}}, "ordinary": {nfe: {...}}, "few_step_gap": {...}}}}; ordinary prompts in more
-    than the few steps are scored at the last checkpoint only, but for the gap. pictures of that checkpoint, to look at.
+    untouched: the untouched model's pictures of the ordinary prompts by NFE; a cell that drew none of its own (step 0) is
+    that model. renders: see `render_features`. -> {"steps": {step: {"scenes": {nfe: {...}}, "ordinary": {nfe: {...}},
+    "few_step_gap": {...}}}}; ordinary prompts in more than the few steps are scored at the last checkpoint only, but for
+    the gap.
     """
-    few, many = min(settings.nfe), max(settings.nfe)
-    concept, name = training.concept, training.concept.name
-    scenes = prompts.for_concept(
-        name, settings.scenes, settings.noises, seed, described=described, training=training.attributes
-    )
-    ordinary = prompts.ordinary(settings.ordinary, seed)
-    before = {int(k.removeprefix("nfe_")): from_bytes(v) for k, v in reference.items() if k.startswith("nfe_")}
-    renders = reference["renders"]
-    asked = backbone.context(scenes.texts), latents(backbone, scenes, seed)
-    usual = backbone.context(ordinary.texts), latents(backbone, ordinary, seed)
-    steps, pictures, after, step = {}, {}, {}, 0
+    few, many = settings.few, settings.many
+    steps = sorted({step for step, _, _ in pictures})
+    plain = wanted["ordinary"]
 
-    def again(nfe: int) -> Tensor:
-        return before[nfe] if step == 0 else draw(backbone, *usual, nfe, settings.batch_size)
+    def after(step: int, nfe: int) -> Tensor:
+        return untouched[nfe] if step == 0 else pictures[step, "ordinary", nfe]
 
-    for step in checkpoints:
-        pictures["scenes"] = draw(backbone, *asked, few, settings.batch_size)
-        after = {nfe: again(nfe) for nfe in sorted({few, many})}
-        steps[str(step)] = {
-            "scenes": {str(few): score_scenes(pictures["scenes"], scenes, training, tools)},
-            "ordinary": {str(few): score_ordinary(after[few], before[few], renders, ordinary, concept, tools)},
-        }
+    def kept(step: int, nfe: int) -> dict[str, Number]:
+        return score_ordinary(after(step, nfe), untouched[nfe], renders, plain, training.concept, tools)
+
+    out: dict[str, dict] = {}
+    for step in steps:
+        scenes = score_scenes(pictures[step, "scenes", few], wanted["scenes"], training, tools)
+        out[str(step)] = {"scenes": {str(few): scenes}, "ordinary": {str(few): kept(step, few)}}
         if many > few:
-            steps[str(step)]["few_step_gap"] = few_step_gap(after[few], after[many], renders, tools)
-    if not steps:
-        raise UserError(f"no checkpoint to evaluate for {name}; run the training stage first")
-    for nfe in sorted({*settings.nfe, *(settings.nfe_sweep if every_nfe else ())} - {few}):
-        images = after[nfe] if nfe in after else again(nfe)
-        steps[str(step)]["ordinary"][str(nfe)] = score_ordinary(images, before[nfe], renders, ordinary, concept, tools)
-    pictures |= {"ordinary_few": after[few], "ordinary_many": after[many]}
-    return {"steps": steps}, pictures
+            gap = few_step_gap(after(step, few), after(step, many), renders, tools)
+            out[str(step)]["few_step_gap"] = gap
+    last = steps[-1]
+    drawn = untouched if last == 0 else {nfe for step, kind, nfe in pictures if (step, kind) == (last, "ordinary")}
+    for nfe in sorted(set(drawn) - {few}):
+        out[str(last)]["ordinary"][str(nfe)] = kept(last, nfe)
+    return {"steps": out}

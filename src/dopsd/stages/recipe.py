@@ -15,7 +15,7 @@ from dopsd.support.errors import UserError
 
 
 def main(part: Annotated[str, typer.Argument()], models: Path = Path("models"), work: Path = paths.WORK) -> None:
-    """Train PART, a key of `recipe.PARTS` (reader, encoder, ..., turbo), by its section of params.yaml."""
+    """Train PART, a key of `recipe.PARTS` (reader, encoder, ..., turbo), by its section of miniature/params.yaml."""
     if part not in PARTS:
         raise UserError(f"unknown part {part!r}; known: {', '.join(PARTS)}")
     recipe = load_recipe()

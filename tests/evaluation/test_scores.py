@@ -6,13 +6,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dopsd.evaluation import cell as cells
-from dopsd.evaluation import prompts
-from dopsd.support.pictures import contact_sheet, tiles, to_bytes
+from dopsd.config.study import Evaluate
+from dopsd.evaluation import prompts, scores
+from dopsd.evaluation.sheets import asked, draw_sheets, keep, kept, ordinary, sheets
+from dopsd.support.errors import UserError
+from dopsd.support.pictures import contact_sheet, tiles
 from dopsd.world.concepts import ConceptPictures, training_scenes
 from dopsd.world.scenes import CONCEPTS, render
 
-SETTINGS = SimpleNamespace(scenes=4, noises=2, ordinary=10, nfe=[2, 3], nfe_sweep=[1, 2, 3], renders=12, batch_size=5)
+SETTINGS = Evaluate(scenes=4, noises=2, ordinary=10, nfe=(2, 3), nfe_sweep=(1, 2, 3), renders=12, batch_size=5)
 
 
 class Painter:
@@ -63,69 +65,83 @@ def cell():
     concept = CONCEPTS["beacon"]
     scenes = training_scenes(concept, 3, 0)
     training = ConceptPictures(concept, render(scenes), scenes.attributes)
-    asked = prompts.for_concept("beacon", 4, 2, 0, described=False, training=training.attributes)
-    known = [asked, prompts.ordinary(10, 0)]
-    tools = cells.Instruments(Oracle(known), Eyes())
-    reference = cells.draw_reference(Painter(known), tools.reader, 0, SETTINGS, every_nfe=True)
-    return SimpleNamespace(known=known, training=training, reference=reference, tools=tools)
-
-
-def run(cell, backbone, steps, every_nfe=False):
-    return cells.evaluate_cell(
-        backbone,
-        steps,
-        cell.training,
-        cell.reference,
-        cell.tools,
-        SETTINGS,
-        seed=0,
-        described=False,
-        every_nfe=every_nfe,
+    wanted = asked(training, SETTINGS, 0, described=False)
+    known = [wanted["scenes"], wanted["ordinary"]]
+    tools = scores.Instruments(Oracle(known), Eyes())
+    plain = [s for s in sheets(SETTINGS, [0], every_nfe=True) if s[1] == "ordinary"]
+    drawn = draw_sheets(Painter(known), iter([0]), {"ordinary": ordinary(SETTINGS, 0)}, plain, 0, 5)
+    untouched = {nfe: images for (_, _, nfe), images in drawn}
+    renders = scores.render_features(tools.reader, SETTINGS, 0)
+    return SimpleNamespace(
+        known=known, training=training, untouched=untouched, renders=renders, tools=tools, wanted=wanted
     )
 
 
-def values(scores):
-    return {k: v["value"] for k, v in scores.items()}
+def run(cell, backbone, steps, every_nfe=False):
+    todo = sheets(SETTINGS, steps, every_nfe) if steps != [0] else [(0, "scenes", 2)]
+    pictures = dict(draw_sheets(backbone, iter(steps), cell.wanted, todo, 0, SETTINGS.batch_size))
+    scored = scores.score_cell(pictures, cell.untouched, cell.renders, cell.wanted, cell.training, cell.tools, SETTINGS)
+    return scored, pictures
 
 
-def test_the_reference_holds_every_nfe_and_the_renders(cell):
-    assert set(cell.reference) == {"nfe_1", "nfe_2", "nfe_3", "renders"}
-    assert cell.reference["nfe_2"].dtype == torch.uint8 and cell.reference["nfe_2"].shape == (10, 3, 64, 64)
-    assert torch.equal(cell.reference["nfe_2"], to_bytes(render(cell.known[1].scenes)))
-    few = cells.draw_reference(Painter(cell.known), cell.tools.reader, 0, SETTINGS, every_nfe=False)
-    assert set(few) == {"nfe_2", "nfe_3", "renders"}
+def values(numbers):
+    return {k: v["value"] for k, v in numbers.items()}
+
+
+def test_what_a_cell_draws():
+    every = [
+        (1, "scenes", 2),
+        (9, "scenes", 2),
+        *((s, "ordinary", n) for s in (1, 9) for n in (2, 3)),
+        (9, "ordinary", 1),
+    ]
+    assert sorted(sheets(SETTINGS, [1, 9], every_nfe=True)) == sorted(every)
+    assert (9, "ordinary", 1) not in sheets(SETTINGS, [1, 9], every_nfe=False)
+
+
+def test_kept_pictures_are_those_that_were_drawn(cell, tmp_path):
+    _, pictures = run(cell, Painter(cell.known), [10])
+    for sheet, images in pictures.items():
+        keep(images, tmp_path, sheet)
+    again = kept(tmp_path, list(pictures), {k: len(p.texts) for k, p in cell.wanted.items()})
+    assert again.keys() == pictures.keys() and all(torch.equal(again[k], v) for k, v in pictures.items())
+
+
+def test_no_checkpoint_is_an_error(cell):
+    with pytest.raises(UserError, match="no checkpoint to draw with"):
+        list(draw_sheets(Painter(cell.known), iter([]), cell.wanted, [(1, "scenes", 2)], 0, 5))
 
 
 def test_a_perfect_model_scores_full_marks(cell):
-    scores, pictures = run(cell, Painter(cell.known), [10, 20], every_nfe=True)
-    assert list(scores["steps"]) == ["10", "20"]
-    assert list(scores["steps"]["10"]["ordinary"]) == ["2"]
-    assert sorted(scores["steps"]["20"]["ordinary"]) == ["1", "2", "3"]
-    scene = values(scores["steps"]["20"]["scenes"]["2"])
+    scored, pictures = run(cell, Painter(cell.known), [10, 20], every_nfe=True)
+    assert list(scored["steps"]) == ["10", "20"]
+    assert list(scored["steps"]["10"]["ordinary"]) == ["2"]
+    assert sorted(scored["steps"]["20"]["ordinary"]) == ["1", "2", "3"]
+    scene = values(scored["steps"]["20"]["scenes"]["2"])
     for name in ("concept_fidelity", "adherence", "style"):
         assert scene[name] == 1.0
     assert scene["sharpness"] == pytest.approx(1, abs=0.01)
     assert scene["diversity"] == pytest.approx(0, abs=1e-5)
     assert scene["copying"] == pytest.approx(scene["copying_renders"], abs=1e-3)
-    ordinary = values(scores["steps"]["20"]["ordinary"]["2"])
+    ordinary = values(scored["steps"]["20"]["ordinary"]["2"])
     assert ordinary["retention_frechet"] == pytest.approx(0, abs=1e-3)
     assert ordinary["retention_adherence"] == ordinary["retention_sharpness"] == pytest.approx(1, abs=1e-3)
-    assert values(scores["steps"]["10"]["few_step_gap"]) == pytest.approx({"frechet": 1, "sharpness": 1}, abs=1e-3)
-    assert values(scores["steps"]["20"]["few_step_gap"]) == pytest.approx({"frechet": 1, "sharpness": 1}, abs=1e-3)
-    assert pictures["scenes"].shape == (8, 3, 64, 64)
+    assert values(scored["steps"]["10"]["few_step_gap"]) == pytest.approx({"frechet": 1, "sharpness": 1}, abs=1e-3)
+    assert values(scored["steps"]["20"]["few_step_gap"]) == pytest.approx({"frechet": 1, "sharpness": 1}, abs=1e-3)
+    assert pictures[20, "scenes", 2].shape == (8, 3, 64, 64)
 
 
 def test_an_untouched_model_is_its_own_reference_and_draws_nothing_anew(cell):
     painter = Painter(cell.known[:1])
     painter.pictures |= {t: torch.zeros(3, 64, 64) for t in cell.known[1].texts}  # would show if drawn
-    scores, _ = run(cell, painter, [0])
-    assert values(scores["steps"]["0"]["ordinary"]["2"])["retention_frechet"] == pytest.approx(0, abs=1e-3)
+    scored, _ = run(cell, painter, [0])
+    assert values(scored["steps"]["0"]["ordinary"]["2"])["retention_frechet"] == pytest.approx(0, abs=1e-3)
 
 
 def test_blur_shows_in_sharpness_and_retention(cell):
     blurred = Painter(cell.known, lambda images: F.avg_pool2d(images, 5, stride=1, padding=2))
-    scores, _ = run(cell, blurred, [10])
-    scene, ordinary = (values(scores["steps"]["10"][k]["2"]) for k in ("scenes", "ordinary"))
+    scored, _ = run(cell, blurred, [10])
+    scene, ordinary = (values(scored["steps"]["10"][k]["2"]) for k in ("scenes", "ordinary"))
     assert scene["sharpness"] < 0.5 and ordinary["retention_sharpness"] < 0.5
     assert ordinary["retention_frechet"] > 1e-3
 
@@ -133,7 +149,7 @@ def test_blur_shows_in_sharpness_and_retention(cell):
 def test_collapse_in_few_steps_shows_in_the_gap(cell):
     sharp = render(cell.known[1].scenes)
     blurred = F.avg_pool2d(sharp, 5, stride=1, padding=2)
-    gap = cells.few_step_gap(blurred, sharp, cell.reference["renders"], cell.tools)
+    gap = scores.few_step_gap(blurred, sharp, cell.renders, cell.tools)
     assert gap["sharpness"]["high"] < 1
 
 

@@ -1,0 +1,58 @@
+"""The cells of a study."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from dopsd.config.params import Params
+from dopsd.config.study import Grid
+from dopsd.evaluation.sheets import Sheet, sheets
+from dopsd.objectives import Method, method
+from dopsd.support.paths import ORDINARY
+
+
+class Cell(NamedTuple):
+    """A method on a concept with a seed."""
+
+    method: str
+    concept: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return "/".join(map(str, self))
+
+
+def trained(grid: Grid) -> list[Cell]:
+    """The cells that are trained, seeds innermost."""
+    return [Cell(m, c, s) for m in grid.trained for c in grid.concepts for s in grid.seeds]
+
+
+def scored(grid: Grid) -> list[Cell]:
+    """The cells that are scored: the untouched model's and the trained ones."""
+    return [Cell(m, c, s) for m in grid.references for c in grid.concepts for s in grid.seeds] + trained(grid)
+
+
+def ordinary(grid: Grid) -> list[Cell]:
+    """The untouched model on the ordinary prompts of each seed, which all cells of the seed are held against."""
+    return [Cell("untouched", ORDINARY, s) for s in grid.seeds]
+
+
+def drawn(grid: Grid) -> list[Cell]:
+    """The cells that draw."""
+    return ordinary(grid) + scored(grid)
+
+
+def drawings(params: Params, cell: Cell) -> list[Sheet]:
+    """What a cell draws. NFE of the sweep: for the first seed only."""
+    settings, every_nfe = params.evaluate, cell.seed == params.grid.seeds[0]
+    if cell.concept == ORDINARY:
+        return [s for s in sheets(settings, [0], every_nfe) if s[1] == ORDINARY]
+    if cell.method in params.grid.references:
+        return [(0, "scenes", settings.few)]
+    return sheets(settings, params.train.kept, every_nfe)
+
+
+def methods(params: Params) -> dict[str, Method]:
+    """The trained methods with their settings; UserError where params.yaml says nothing or something wrong of one."""
+    return {name: method(name, params.methods[name], "params.yaml") for name in params.grid.trained}

@@ -1,0 +1,122 @@
+"""What a cell depends on. Settings and code are known before anything runs: the stage `keys` writes them to files, which
+the other stages depend on, so that a comment, or a setting that changes no result, makes none of them run. Contents of
+pictures and weights join them when a stage runs, and give the key that a finished cell is kept under.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from dopsd import backbones, objectives
+from dopsd.config.backbone import Backbone
+from dopsd.config.params import Params
+from dopsd.study import code
+from dopsd.study.grid import methods
+from dopsd.study.store import content, key
+from dopsd.support import paths
+
+WHO_RUNS_IT = {"device"}  # of a backbone: changes no result that is meant to differ
+SEES = ("vlm", "vlm_revision", "teacher_layer", "teacher_tokens", "min_pixels", "max_pixels")  # the teacher's eye
+NOTEBOOKS = Path("notebooks")
+
+
+def _backbone(settings: Backbone, seen: bool) -> dict:
+    """What a result depends on; without its eye where no picture is seen."""
+    return settings.model_dump(exclude=WHO_RUNS_IT if seen else {*WHO_RUNS_IT, *SEES})
+
+
+def weights(settings: Backbone, seen: bool) -> list[Any]:
+    """The weights of a backbone: what is in local folders; a hub's repository is its name and revision in the settings."""
+    sources = [settings.model, getattr(settings, "vlm", None) if seen else None]
+    return [content(Path(s)) for s in sources if s and Path(s).is_dir()]
+
+
+def instruments() -> list[str]:
+    """What looks at the pictures."""
+    return list(_models("mini-reader", "mini-clip").values())
+
+
+def train(params: Params) -> dict[str, str]:
+    """For each trained method: its settings, those of the training and the code that it runs."""
+    of = backbones.module(params.backbone.name)
+    out = {}
+    for name, m in methods(params).items():
+        ran = code.digest(["dopsd.study.train", of, objectives.module(name)])
+        settings = m.settings.model_dump(), params.train.result(), _backbone(params.backbone, m.needs.seen)
+        out[name] = key(ran, *settings)
+    return out
+
+
+def draw(params: Params) -> str:
+    """What drawing depends on, whoever trained."""
+    ran = code.digest(["dopsd.study.draw", backbones.module(params.backbone.name)])
+    asked = params.evaluate.model_dump(include={"scenes", "noises", "ordinary"})
+    return key(ran, asked, _backbone(params.backbone, seen=False))
+
+
+def score(params: Params) -> str:
+    """What scoring depends on, whatever was drawn."""
+    return key(code.digest(["dopsd.study.score"]), params.evaluate.model_dump(exclude={"batch_size"}))
+
+
+def search(params: Params) -> dict[str, str]:
+    """For each trained method: what a candidate of its learning rate depends on, the rate apart."""
+    ran = code.digest(["dopsd.study.search"])
+    return {m: key(ran, k, draw(params), score(params), params.step_size.concept) for m, k in train(params).items()}
+
+
+def _stage(module: str, *more: str) -> str:
+    return code.digest([f"dopsd.stages.{module}", *more])
+
+
+def _files(folder: Path, pattern: str) -> dict[str, str]:
+    return {f.name: content(f) for f in sorted(folder.glob(pattern))}
+
+
+def _of_notebooks(folder: Path) -> list[str]:
+    """The modules that notebooks import."""
+    cells = [c for f in sorted(folder.glob("*.ipynb")) for c in json.loads(f.read_text(encoding="utf-8"))["cells"]]
+    return code.imported("\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code"))
+
+
+def _models(*names: str) -> dict[str, str]:
+    return {name: content(paths.MODELS / name) for name in names}
+
+
+def all_stages(params: Params) -> dict[str, dict]:
+    """What each stage of the study depends on, by its name: settings, weights and code, and the grid that it runs over."""
+    grid, of = params.grid, backbones.module(params.backbone.name)
+    over = {"concepts": list(grid.concepts), "seeds": list(grid.seeds)}
+    seen, unseen = weights(params.backbone, seen=True), weights(params.backbone, seen=False)
+    looking = instruments()
+    also = [content(Path(vlm)) for vlm in params.probe.also if Path(vlm).is_dir()]
+    asked = _backbone(params.backbone, seen=True), params.probe.model_dump(), params.evaluate.batch_size
+    sheets = key(params.train.kept, params.evaluate.nfe, params.evaluate.nfe_sweep)
+    return {
+        "fetch": {"code": _stage("fetch"), "fetch": params.fetch.model_dump(), "concepts": list(grid.concepts)},
+        "probe": {"code": _stage("probe", of), "settings": key(*asked), "weights": key(seen, also, looking)},
+        "step_size": {
+            "methods": search(params),
+            "settings": params.step_size.model_dump(),
+            "weights": key(seen, looking),
+        },
+        "train": {"methods": train(params), "weights": key(seen), **over},
+        "draw": {"code": draw(params), "methods": list(grid.methods), "sheets": sheets, "weights": key(unseen), **over},
+        "evaluate": {"code": score(params), "methods": list(grid.methods), "weights": key(looking), **over},
+        "miniature": {
+            "code": _stage("miniature"),
+            "settings": params.miniature.model_dump(),
+            "weights": _models("mini-base", "mini-turbo", "mini-reader", "mini-clip", *params.miniature.vlms),
+        },
+        "report": {
+            "code": _stage("report"),
+            "templates": _files(code.SOURCE / "report", "*.j2"),
+            "settings": key(params.model_dump(exclude={"execute", "backbone"})),
+        },
+        "notebooks": {
+            "code": code.digest(["dopsd.stages.notebooks", *_of_notebooks(NOTEBOOKS)]),
+            "weights": _models("mini-base", "mini-turbo", "mini-vlm", "mini-vlm-plain", "mini-reader"),
+        },
+    }

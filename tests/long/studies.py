@@ -1,0 +1,211 @@
+"""A study in a repository of its own, as its owner sees it: files that are edited, and `dvc` and `git` that are run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+TAKEN = (
+    "src",
+    "notebooks",
+    "docs",
+    "dvc.yaml",
+    ".dvcignore",
+    ".gitignore",
+    ".dvc/.gitignore",
+    ".dvc/config",
+    ".dvc/plots",
+)
+MADE = ("data/concepts", "models/lora", "samples", "reports", "dvc.lock")  # by `dvc repro`
+TINY = {
+    "execute": {"jobs": 1},
+    "grid": {"concepts": ["beacon"], "seeds": [0, 1]},
+    "train": {"steps": 2, "checkpoints": [1], "batch_size": 2, "lora_rank": 2},
+    "step_size": {"candidates": [1e-4, 1e-3]},
+    "evaluate": {
+        "scenes": 2,
+        "noises": 2,
+        "ordinary": 8,
+        "nfe": [1, 2],
+        "nfe_sweep": [3],
+        "renders": 8,
+        "batch_size": 8,
+    },
+    "probe": {"nfe": [1], "layers": [-1], "images": 24, "table_images": 24},
+    "miniature": {"images": 24, "prompts": 2, "noises": 2},
+}
+CELLS = re.compile(r"^(\w+): (\d+) cells, (\d+) kept, (\d+) to run$", re.MULTILINE)
+PROGRAMS = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Said:
+    """What `dvc repro` printed."""
+
+    text: str
+
+    @property
+    def stages(self) -> list[str]:
+        """The stages whose commands ran."""
+        return re.findall(r"^Running stage '(\w+)'", self.text, re.MULTILINE)
+
+    @property
+    def cells(self) -> dict[str, tuple[int, int, int]]:
+        """{stage: (cells, of them kept, of them to run)}, of the stages that ran."""
+        return {stage: tuple(map(int, numbers)) for stage, *numbers in CELLS.findall(self.text)}
+
+    @property
+    def ran(self) -> dict[str, int]:
+        """{stage: cells that it had to run}, of the stages that had any."""
+        return {stage: run for stage, (_, _, run) in self.cells.items() if run}
+
+
+class Study:
+    """A repository with a study. `environment` is of its commands; they neither see nor touch anything of the user's."""
+
+    def __init__(self, folder: Path, site: Path):
+        self.folder = folder
+        who = {f"GIT_{who}_{what}": "study@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        dvc = {f"DVC_{what}_DIR": str(site / what) for what in ("SITE_CACHE", "GLOBAL_CONFIG", "SYSTEM_CONFIG")}
+        quiet = {"DVC_NO_ANALYTICS": "1", "TQDM_DISABLE": "1", "GIT_CONFIG_GLOBAL": os.devnull, "HF_HUB_OFFLINE": "1"}
+        small = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONUTF8": "1"}
+        path = {"PATH": os.pathsep.join([str(PROGRAMS), os.environ["PATH"]])}
+        self.environment = {**os.environ, **who, **dvc, **quiet, **small, **path}
+        for name in ("PYTHONPATH", "DOPSD_JOBS"):
+            self.environment.pop(name, None)
+
+    def start(self, *command: str, **more) -> subprocess.Popen:
+        """Start a command in a process group of its own."""
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            **more,
+        )
+
+    def run(self, *command: str, timeout: float = 900) -> str:
+        """What a command prints, on both channels; it must succeed."""
+        with self.start(*command) as process:
+            said, _ = process.communicate(timeout=timeout)
+        assert process.returncode == 0, said
+        return said
+
+    def answer(self, *command: str) -> str:
+        """What a command prints on stdout alone."""
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def repro(self, *arguments: str) -> Said:
+        return Said(self.run("dvc", "repro", *arguments))
+
+    def git(self, *arguments: str) -> str:
+        return self.run("git", *arguments)
+
+    def status(self, *paths: str) -> list[str]:
+        """What git finds changed or new."""
+        return self.answer("git", "status", "--porcelain", "--", *(paths or ["."])).splitlines()
+
+    def commit(self) -> None:
+        self.git("add", "-A")
+        self.git("commit", "-qm", "study")
+
+    def set(self, **fields: object) -> None:
+        """Change params.yaml: set(methods__dopsd__ema=0.9)."""
+        file = self.folder / "params.yaml"
+        params = yaml.safe_load(file.read_text(encoding="utf-8"))
+        for name, value in fields.items():
+            *sections, last = name.split("__")
+            section = params
+            for key in sections:
+                section = section[key]
+            section[last] = value
+        file.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        """Replace a text that stands once in a file."""
+        text = (self.folder / file).read_text(encoding="utf-8")
+        assert text.count(old) == 1, (file, old)
+        (self.folder / file).write_text(text.replace(old, new), encoding="utf-8")
+
+    def remove_results(self, *more: str) -> None:
+        """Remove all that was made and is not in git: outputs, the store, DVC's cache and what it remembers; and `more`."""
+        for name in (
+            "data/concepts",
+            "models/lora",
+            "models/store",
+            "samples",
+            "reports/notebooks",
+            ".dvc/cache",
+            *more,
+        ):
+            path = self.folder / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def bytes(self, *folders: str) -> dict[str, str]:
+        """{file: digest} of all that `dvc repro` makes, or of some of it."""
+        out = {}
+        for path in (self.folder / name for name in folders or MADE):
+            files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]
+            for file in files:
+                out[str(file.relative_to(self.folder))] = hashlib.sha256(file.read_bytes()).hexdigest()
+        return out
+
+    def keys(self, folder: str = "models/lora") -> dict[str, str]:
+        """{method/concept/seed: key} of published cells."""
+        root = self.folder / folder
+        cards = sorted(root.rglob("cell.json"))
+        return {c.parent.relative_to(root).as_posix(): json.loads(c.read_text())["key"] for c in cards}
+
+    def finished(self) -> dict[str, int]:
+        """{key: when it was finished} of the cells in the store."""
+        cards = (self.folder / "models/store").glob("*/cell.json")
+        return {c.parent.name: c.stat().st_mtime_ns for c in cards}
+
+    def clone(self, folder: Path, site: Path) -> Study:
+        """A clone of what is committed."""
+        self.git("clone", "-q", str(self.folder), str(folder))
+        return Study(folder, site)
+
+
+def tiny(folder: Path, site: Path) -> Study:
+    """The repository's code and models with a study that takes a minute or two; nothing of it is run or committed yet."""
+    for name in TAKEN:
+        source, target = ROOT / name, folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
+        else:
+            shutil.copy(source, target)
+    for model in (ROOT / "models").glob("mini-*"):
+        shutil.copytree(model, folder / "models" / model.name)
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for section, values in TINY.items():
+        params[section] |= values
+    params["methods"]["dopsd"]["rollout_steps"] = 2
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    study = Study(folder, site)
+    study.git("init", "-q", "-b", "main")
+    return study
+
+
+def copied(study: Study, folder: Path, site: Path) -> Study:
+    """A copy with all that was made: outputs, the store, DVC's cache, git."""
+    shutil.copytree(study.folder, folder, symlinks=True)
+    return Study(folder, site)

@@ -1,0 +1,97 @@
+"""mutmut, with what it does not do by itself: statements are left out, conditions turned, results dropped, functions under
+the decorators named below are reached, and of the tests that reach a fault the fastest run first.
+
+    python tests/mutants.py run                       all of `tool.mutmut` in pyproject.toml
+    python tests/mutants.py run "dopsd.training.*"    some; then `results`, `show NAME`
+"""
+
+import gc
+
+import libcst as cst
+from mutmut.mutation import file_mutation, mutators
+from mutmut.runners.harness import PytestRunner
+from mutmut.state import state
+from mutmut.workers.isolation import ForkServerRunner
+
+CHECKS = {"strict"}  # arguments that only check the code itself: nothing that works tells them from their absence
+KEPT = {"torch.no_grad()", "contextmanager", "property"}  # what may stand outside a function that is exchanged
+
+
+def left_out(node: cst.Expr):
+    if isinstance(node.value, cst.Call):
+        yield cst.Pass()
+
+
+def turned(node: cst.If | cst.While | cst.CompIf):
+    yield node.with_changes(
+        test=cst.UnaryOperation(cst.Not(), node.test.with_changes(lpar=[cst.LeftParen()], rpar=[cst.RightParen()]))
+    )
+
+
+def dropped(node: cst.Return):
+    if node.value is not None and not (isinstance(node.value, cst.Name) and node.value.value == "None"):
+        yield node.with_changes(value=cst.Name("None"), whitespace_after_return=cst.SimpleWhitespace(" "))
+
+
+def checked(node: cst.CSTNode) -> bool:
+    return isinstance(node, cst.Arg) and node.keyword is not None and node.keyword.value in CHECKS
+
+
+def arguments(node: cst.Call):
+    """mutmut's own operator, which drops arguments and sets them to None, on all but the checks."""
+    checks = [a for a in node.args if checked(a)]
+    for changed in mutators.operator_arg_removal(node.with_changes(args=[a for a in node.args if not checked(a)])):
+        yield changed.with_changes(args=[*changed.args, *checks])
+
+
+def reached(node: cst.CSTNode) -> bool:
+    named = {cst.Module([]).code_for_node(d.decorator) for d in getattr(node, "decorators", ())}
+    return isinstance(node, cst.FunctionDef) and bool(named) and named <= KEPT
+
+
+def install() -> None:
+    """Teach mutmut."""
+    operators = mutators.mutation_operators
+    operators[operators.index((cst.Call, mutators.operator_arg_removal))] = (cst.Call, arguments)
+    operators += [
+        (cst.Expr, left_out),
+        (cst.If, turned),
+        (cst.While, turned),
+        (cst.CompIf, turned),
+        (cst.Return, dropped),
+    ]
+    skipped = file_mutation.MutationVisitor._skip_node_and_children
+    arranged = file_mutation.function_trampoline_arrangement
+
+    def skip(self, node):
+        return checked(node) or (not reached(node) and skipped(self, node))
+
+    def arrange(function, mutants, class_name):
+        """The decorators stay on what switches between the copies, and come off the copies."""
+        if not reached(function):
+            return arranged(function, mutants, class_name)
+        before, (switch, *copies), after, names = arranged(function.with_changes(decorators=()), mutants, class_name)
+        switch = switch.with_changes(decorators=(*function.decorators, *switch.decorators))
+        return before, [switch, *copies], after, names
+
+    submit = ForkServerRunner.submit
+
+    def fastest_first(self, name, tests, *limits):
+        submit(self, name, sorted(tests, key=state().duration_by_test.__getitem__), *limits)
+
+    warm_up = PytestRunner.warm_up
+
+    def frozen(self):
+        warm_up(self)
+        gc.freeze()  # else every fork walks, and so copies, all that was imported
+
+    ForkServerRunner.submit, PytestRunner.warm_up = fastest_first, frozen
+    file_mutation.MutationVisitor._skip_node_and_children = skip
+    file_mutation.function_trampoline_arrangement = arrange
+
+
+if __name__ == "__main__":
+    from mutmut.__main__ import cli
+
+    install()
+    cli()

@@ -1,0 +1,73 @@
+"""A field of two weights in the place of a backbone, whose every step can be computed beside it."""
+
+from types import SimpleNamespace
+
+import tiny
+import torch
+
+from dopsd.method.context import Condition
+from dopsd.objectives import Batch
+from dopsd.training.encoded import Visit
+from dopsd.training.loop import Training
+
+RATE = 0.01
+
+
+class Field:
+    """v = w x + what the context says, times b; all that a training asks of a backbone."""
+
+    device, dtype = torch.device("cpu"), torch.float32
+    settings = SimpleNamespace(quantize="none")
+
+    def __init__(self):
+        self.transformer = torch.nn.Linear(1, 1)
+        with torch.no_grad():
+            self.transformer.weight.fill_(0.5)
+            self.transformer.bias.fill_(1.0)
+
+    def velocity(self, x, t, context):
+        told = torch.stack([c.features.mean() for c in context])[:, None, None, None]
+        return self.transformer.weight * x + self.transformer.bias * told
+
+    def step_grid(self, steps, size):
+        assert tuple(size) == (2, 3)
+        return torch.linspace(0, 1, steps + 1)
+
+    def random_times(self, n, size, generator):
+        assert tuple(size) == (2, 3)
+        return torch.rand(n, generator=generator)
+
+
+class Visits:
+    """Eight visits, told apart by the number in their latents."""
+
+    def draw(self, n, rng):
+        return [visit(rng.randrange(8)) for _ in range(n)]
+
+
+def visit(i: int) -> Visit:
+    teacher = Condition(torch.full((3, 4), i + 0.5))
+    return Visit(torch.full((1, 2, 3), float(i)), Condition(torch.full((2, 4), float(i))), teacher)
+
+
+def batch(n: int = 2, seed: int = 0) -> Batch:
+    g = torch.Generator().manual_seed(seed)
+    x0, noise = torch.randn(n, 1, 2, 3, generator=g), torch.randn(n, 1, 2, 3, generator=g)
+    student = [Condition(torch.full((2, 4), 1.0 + i)) for i in range(n)]
+    teacher = [Condition(torch.full((3, 4), 3.0 - i)) for i in range(n)]
+    return Batch(x0, noise, torch.rand(n, generator=g), student, teacher, torch.tensor([0.0, 0.3, 1.0]))
+
+
+def settings(train_settings):
+    """Of a training of all weights."""
+    return train_settings.model_copy(
+        update={"tune": "full", "clip": 0.5, "betas": (0.8, 0.9), "weight_decay": 0.1, "batch_size": 2}
+    )
+
+
+def training(options, method="dopsd", rate=RATE, **changes) -> Training:
+    return Training(Field(), tiny.method(method, **changes), options, 0, rate)
+
+
+def numbers(parameters) -> list[float]:
+    return torch.cat([p.detach().flatten() for p in parameters]).tolist()

@@ -1,0 +1,72 @@
+"""What is finished, by key."""
+
+import json
+
+import pytest
+
+from dopsd.study.store import CARD, Store, content, key, publish
+
+
+def folder(path, **files):
+    path.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (path / name).write_text(text)
+    return path
+
+
+def test_content_is_bytes_and_names(tmp_path):
+    a, b = folder(tmp_path / "a", x="1", y="2"), folder(tmp_path / "b", x="1", y="2")
+    assert content(a) == content(b)
+    assert content(a) != content(folder(tmp_path / "c", x="1", z="2"))
+    assert content(a) != content(folder(tmp_path / "d", x="1", y="3"))
+    assert content(a, ("y",)) == content(folder(tmp_path / "e", x="1", y="4"), ("y",))
+    assert content(a / "x") == content(b / "x")
+
+
+def test_keys_differ_with_every_part():
+    assert key("a", {"x": 1}, 2) == key("a", {"x": 1}, 2)
+    assert len({key("a", 1), key("a", 2), key("b", 1), key("a", 1, None), key("a", [1]), key("a", "1")}) == 6
+
+
+def test_what_was_put_is_found_and_a_part_of_it_never(tmp_path):
+    store = Store(tmp_path / "store")
+    assert store.find("k") is None
+    done = store.put("k", folder(store.work("k") / "inner", x="1"), device="cpu")
+    assert store.find("k") == done and (done / "x").read_text() == "1" and not store.work("k").exists()
+    assert json.loads((done / CARD).read_text()) == {"key": "k", "device": "cpu"}
+    (done / CARD).unlink()
+    assert store.find("k") is None
+
+
+def test_a_published_folder_is_found_by_its_key_only(tmp_path):
+    store = Store(tmp_path / "store")
+    out = folder(tmp_path / "out", **{CARD: '{"key": "k", "device": "x"}'})
+    assert store.find("k", out) == out and store.find("other", out) is None
+
+
+@pytest.fixture
+def finished(tmp_path):
+    store = Store(tmp_path / "store")
+    return [store.put(k, folder(store.work(k), x=k, **{"time.json": "{}"}), device="cpu") for k in ("a", "b")]
+
+
+def test_publishing_copies_prunes_and_leaves_what_is_there(tmp_path, finished):
+    root = tmp_path / "out"
+    folder(root / "sft" / "gone" / "0", x="old")
+    folder(root / "old-method" / "gone" / "0", x="old")
+    (root / "stray").write_text("")
+    targets = {root / "sft" / "new" / "0": finished[0], root / "sft" / "new" / "1": finished[1]}
+    publish(targets, root)
+    assert sorted(str(f.relative_to(root)) for f in root.rglob("*") if f.is_file()) == [
+        "sft/new/0/cell.json", "sft/new/0/x", "sft/new/1/cell.json", "sft/new/1/x",
+    ]  # fmt: skip
+    before = (root / "sft" / "new" / "0" / "x").stat().st_mtime_ns
+    publish(targets, root)
+    assert (root / "sft" / "new" / "0" / "x").stat().st_mtime_ns == before
+
+
+def test_a_published_folder_of_another_key_is_replaced(tmp_path, finished):
+    root = tmp_path / "out"
+    publish({root / "0": finished[0]}, root)
+    publish({root / "0": finished[1]}, root)
+    assert (root / "0" / "x").read_text() == "b" and finished[1].exists()

@@ -1,0 +1,167 @@
+"""Adapters on a tiny random transformer."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from diffusers import ZImagePipeline, ZImageTransformer2DModel
+from peft.tuners.tuners_utils import BaseTunerLayer
+from safetensors.torch import load_file
+
+from dopsd.support.errors import UserError
+from dopsd.training import lora
+
+SETTINGS = SimpleNamespace(lora_rank=3, lora_alpha=6.0, lora_targets=("to_q", "w2"))
+LAYERS = ("attention.to_q", "feed_forward.w2")
+
+
+def transformer(dtype=torch.float32) -> ZImageTransformer2DModel:
+    torch.manual_seed(0)
+    size = {"in_channels": 4, "dim": 32, "n_layers": 1, "n_refiner_layers": 1, "n_heads": 2, "n_kv_heads": 2}
+    size |= {"cap_feat_dim": 32, "axes_dims": [4, 6, 6], "axes_lens": [64, 16, 16]}
+    return ZImageTransformer2DModel(**size).to(dtype).requires_grad_(False)
+
+
+def speak(model) -> torch.Tensor:
+    g = torch.Generator().manual_seed(1)
+    x, told = torch.randn(4, 1, 4, 4, generator=g), torch.randn(5, 32, generator=g)
+    with torch.no_grad():
+        return model([x], torch.tensor([0.3]), [told], return_dict=False)[0][0]
+
+
+def adapted(name=lora.STUDENT, seed=1):
+    model = transformer()
+    return model, lora.add(model, name, SETTINGS, seed)
+
+
+def shaken(parameters, seed=0) -> None:
+    g = torch.Generator().manual_seed(seed)
+    for p in parameters:
+        p.data += 0.3 * torch.randn(p.shape, generator=g)
+
+
+def test_an_adapter_is_gaussian_times_zero_in_float32_and_changes_nothing():
+    plain = speak(transformer())
+    model, parameters = adapted()
+    assert torch.equal(speak(model), plain)
+    named = [(k, p) for k, p in model.named_parameters() if p.requires_grad]
+    assert [p.data_ptr() for _, p in named] == [p.data_ptr() for p in parameters]
+    assert len(named) == 2 * len(LAYERS) * 3  # layers of the context refiner, of the noise refiner, of the main stack
+    for key, p in named:
+        assert any(f"{layer}.lora_" in key for layer in LAYERS) and ".student." in key
+        assert 3 in p.shape and bool(p.any()) == ("lora_A" in key)
+        if "lora_A" in key:
+            assert 0.2 < p.std() * 3 < 2  # peft's gaussian: a deviation of 1 / rank
+    layers = [m for m in model.modules() if isinstance(m, BaseTunerLayer)]
+    assert {m.scaling[lora.STUDENT] for m in layers} == {2.0}
+    half = transformer(torch.bfloat16)
+    assert {p.dtype for p in lora.add(half, lora.STUDENT, SETTINGS, 1)} == {torch.float32}
+
+
+def test_an_adapter_is_a_function_of_its_seed_and_leaves_the_random_state_alone():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    (_, a), (_, b), (_, other) = adapted(seed=1), adapted(seed=1), adapted(seed=2)
+    assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+    assert any(not torch.equal(x, y) for x, y in zip(a, other, strict=True))
+    model = transformer()
+    torch.manual_seed(5)
+    lora.add(model, lora.STUDENT, SETTINGS, 1)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_target_that_no_layer_has_is_an_error():
+    strange = SimpleNamespace(**vars(SETTINGS) | {"lora_targets": ("nowhere",)})
+    with pytest.raises(UserError, match=r"^params\.yaml: train\.lora_targets: .*nowhere") as raised:
+        lora.add(transformer(), lora.STUDENT, strange, 1)
+    assert "\n" not in str(raised.value)
+
+
+def test_another_adapter_speaks_for_a_while_only():
+    model, student = adapted()
+    teacher = lora.add(model, lora.TEACHER, SETTINGS, 1)
+    model.set_adapter(lora.STUDENT)
+    shaken(student, 1)
+    first = speak(model)
+    shaken(teacher, 2)
+    assert torch.equal(speak(model), first)
+    with lora.active(model, lora.TEACHER):
+        second = speak(model)
+    assert torch.equal(speak(model), first) and not torch.allclose(second, first, atol=1e-3)
+    with pytest.raises(KeyError), lora.active(model, lora.TEACHER):
+        raise KeyError
+    assert torch.equal(speak(model), first)
+    assert lora.parameters(model, lora.TEACHER)[0] is teacher[0] and len(lora.parameters(model, lora.TEACHER)) == 12
+
+
+def test_weights_go_out_and_come_back_by_name():
+    model, student = adapted()
+    shaken(student)
+    kept = lora.weights(model, lora.STUDENT)
+    assert len(kept) == 12 and all(v.is_contiguous() and not v.requires_grad for v in kept.values())
+    assert not any("student" in key for key in kept)
+    expected = speak(model)
+    layers, settings = lora.exported(model)
+    assert layers.keys() == kept.keys() and all(torch.equal(layers[k], kept[k]) for k in kept)
+    assert (settings["r"], settings["lora_alpha"], settings["target_modules"]) == (3, 6.0, ["to_q", "w2"])
+    kept = {k: v.clone() for k, v in kept.items()}
+    shaken(student, 7)
+    assert not torch.equal(speak(model), expected)
+    lora.restore(model, lora.STUDENT, kept)
+    assert torch.equal(speak(model), expected)
+
+
+def test_weights_that_do_not_fit_an_adapter_are_an_error():
+    model, _ = adapted()
+    lora.add(model, lora.TEACHER, SETTINGS, 1)
+    kept = lora.weights(model, lora.STUDENT)
+    first, _, _, *others = kept
+    with pytest.raises(ValueError, match=r"^adapter student: 3 layers are missing, e\.g\. \['[^']+', '[^']+'\]$"):
+        lora.restore(model, lora.STUDENT, {k: kept[k] for k in others})
+    with pytest.raises(ValueError, match=r"^adapter student: 0 layers are missing"):
+        lora.restore(model, lora.STUDENT, kept | {"nowhere.lora_A.weight": kept[first]})
+
+
+def saved(folder, seed):
+    model, student = adapted()
+    shaken(student, seed)
+    layers, settings = lora.exported(model)
+    ZImagePipeline.save_lora_weights(folder, transformer_lora_layers=layers, transformer_lora_adapter_metadata=settings)
+    assert len(load_file(folder / lora.FILE)) == 12
+    return speak(model)
+
+
+@pytest.mark.parametrize("merge", [True, False])
+def test_one_loaded_adapter_takes_the_place_of_another(tmp_path, merge):
+    drawn = [saved(tmp_path / str(seed), seed) for seed in (0, 1)]
+    model = transformer()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    for seed in (0, 1, 0):
+        lora.load(model, tmp_path / str(seed), merge)
+        assert torch.allclose(speak(model), drawn[seed], atol=1e-4)
+        assert not any(p.requires_grad for p in model.parameters())
+    key = "layers.0.attention.to_q.weight"
+    untouched = torch.equal(model.state_dict()[key.replace("to_q", "to_q.base_layer")], before[key])
+    assert untouched != merge and list(model.peft_config) == [lora.STUDENT]
+
+
+def test_adapters_are_merged_unless_it_is_said_otherwise(tmp_path):
+    saved(tmp_path, 0)
+    model = transformer()
+    lora.load(model, tmp_path)
+    assert all(m.merged for m in model.modules() if isinstance(m, BaseTunerLayer))
+
+
+def test_an_adapter_that_is_missing_or_broken_is_one_clear_error(tmp_path):
+    with pytest.raises(
+        UserError,
+        match=r"weights\.safetensors: the adapter is missing; name the folder of a finished training, or run `dvc repro`",
+    ):
+        lora.load(transformer(), tmp_path)
+    saved(tmp_path, 0)
+    model = transformer()
+    model.layers[0].attention.to_q = torch.nn.Linear(32, 48)
+    said = r"does not fit this model \(Error\(s\) in loading state_dict for .+:\); train it again$"
+    with pytest.raises(UserError, match=rf"weights\.safetensors: {said}") as raised:
+        lora.load(model, tmp_path)
+    assert "\n" not in str(raised.value)

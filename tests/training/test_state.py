@@ -1,0 +1,79 @@
+import os
+
+import pytest
+import torch
+
+from dopsd.support.errors import UserError
+from dopsd.training import state
+
+
+def test_a_fingerprint_is_of_everything_and_of_nothing_else():
+    one = state.fingerprint({"a": 1, "b": [2, 3]}, "c")
+    assert one == state.fingerprint({"b": [2, 3], "a": 1}, "c") == "5bdf016fe85dbbad"
+    others = [state.fingerprint({"a": 1, "b": [3, 2]}, "c"), state.fingerprint({"a": 1, "b": [2, 3]})]
+    others.append(state.fingerprint("c", {"a": 1, "b": [2, 3]}))
+    assert len({one, *others}) == 4
+    assert state.fingerprint(torch.float32) == state.fingerprint("torch.float32")  # what JSON has no word for is text
+
+
+def test_a_state_comes_back_and_leaves_nothing_beside_it(tmp_path):
+    file = tmp_path / "deep" / "er" / "state.pt"
+    assert state.load(file) is None
+    for step in (1, 2):
+        state.save(file, {"step": step, "weights": {"w": torch.tensor([0.5, step])}})
+    back = state.load(file)
+    assert back["step"] == 2 and back["weights"]["w"].tolist() == [0.5, 2.0] and back["format"] == 1
+    assert [f.name for f in file.parent.iterdir()] == ["state.pt"]
+    state.save(file, {"step": 3})
+    assert state.load(file)["step"] == 3
+
+
+def test_all_of_a_state_is_on_the_disk_before_it_takes_its_place(tmp_path, monkeypatch):
+    sizes = []
+    monkeypatch.setattr(state.os, "fsync", lambda number: sizes.append(os.fstat(number).st_size))
+    state.save(tmp_path / "state.pt", {"step": 1})
+    assert sizes == [(tmp_path / "state.pt").stat().st_size]
+
+
+def test_a_state_that_is_killed_while_written_leaves_the_old_one(tmp_path, monkeypatch):
+    file = tmp_path / "state.pt"
+    state.save(file, {"step": 1})
+    monkeypatch.setattr(state.os, "fsync", lambda number: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        state.save(file, {"step": 2})
+    assert state.load(file)["step"] == 1
+
+
+class Planted:
+    """What a pickle can do that is not data."""
+
+    def __reduce__(self):
+        return print, ("planted",)
+
+
+@pytest.mark.parametrize("kind", ["format", "code", "empty"])
+def test_what_is_no_state_of_ours_is_one_clear_error(tmp_path, kind, capsys):
+    file = tmp_path / "state.pt"
+    if kind == "format":
+        torch.save({"format": 2}, file)
+    elif kind == "code":
+        torch.save({"format": 1, "planted": Planted()}, file)
+    else:
+        file.touch()
+    said = r"format 2, not 1" if kind == "format" else ".+"
+    with pytest.raises(
+        UserError, match=rf"state\.pt: not a state of a training \({said}\); delete it to train from the start$"
+    ) as raised:
+        state.load(file)
+    assert "\n" not in str(raised.value) and "planted\n" not in capsys.readouterr().out
+
+
+def test_an_error_without_words_is_named(tmp_path, monkeypatch):
+    (tmp_path / "state.pt").touch()
+
+    def broken(*_, **__):
+        raise ArithmeticError
+
+    monkeypatch.setattr(torch, "load", broken)
+    with pytest.raises(UserError, match=r"\(ArithmeticError\); delete it"):
+        state.load(tmp_path / "state.pt")

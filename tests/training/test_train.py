@@ -1,0 +1,209 @@
+"""`train` and what it leaves behind, on a field of two weights and encoders of one line."""
+
+import gc
+import json
+import weakref
+from types import SimpleNamespace
+
+import pytest
+import tiny
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from dopsd.method.context import Condition
+from dopsd.sets.items import Item
+from dopsd.training import loop, state
+from dopsd.training.encoded import content
+from dopsd.training.loop import LOG_FILE, Preview, Training, publish, save_weights, train
+
+
+class Settings(SimpleNamespace):
+    def model_dump(self):
+        return dict(vars(self))
+
+
+class Model:
+    """A backbone whose transformer is one linear layer."""
+
+    device, dtype = torch.device("cpu"), torch.float32
+
+    def __init__(self, **settings):
+        self.settings = Settings(quantize="none", **settings)
+        self.transformer = torch.nn.Linear(1, 1)
+        self.transformer.save_pretrained = lambda folder: (
+            folder.mkdir(),
+            save_file(self.transformer.state_dict(), folder / "model.safetensors"),
+        )
+        with torch.no_grad():
+            self.transformer.weight.fill_(0.5)
+            self.transformer.bias.fill_(1.0)
+        self.asked = []
+
+    def encode(self, images):
+        return images.mean((2, 3), keepdim=True)
+
+    def context(self, prompts, images=None, references=None):
+        self.asked.append("seen" if images else "text")
+        return [Condition(torch.full((1, 1), 2.0 if images else 1.0))] * len(prompts)
+
+    def free_encoders(self):
+        pass
+
+    def velocity(self, x, t, context):
+        told = torch.stack([c.features.mean() for c in context])[:, None, None, None]
+        return self.transformer.weight * x + self.transformer.bias * told
+
+    def step_grid(self, steps, size):
+        return torch.linspace(0, 1, steps + 1)
+
+    def random_times(self, n, size, generator):
+        return torch.rand(n, generator=generator)
+
+
+@pytest.fixture
+def item(tmp_path):
+    Image.new("RGB", (16, 16), "red").save(tmp_path / "a.png")
+    return Item(tmp_path / "a.png", (16, 16), {"short_en": "one"}, "corgi")
+
+
+@pytest.fixture
+def options(train_settings):
+    return train_settings.model_copy(update={"tune": "full"})
+
+
+@pytest.fixture
+def trained(item, options, tmp_path):
+    def run(model=None, items=None, method=None, settings=None, **changes):
+        how = {"seed": 3, "learning_rate": 0.01, "work": tmp_path / "work", "name": "test"} | changes
+        return train(
+            model or Model(dtype="x"), items or [item], method or tiny.method("dopsd"), settings or options, **how
+        )
+
+    return run
+
+
+def ends(folder, step=4) -> bytes:
+    return (folder / f"step-{step:04d}" / "transformer" / "model.safetensors").read_bytes()
+
+
+def test_a_training_lies_under_the_fingerprint_of_all_that_it_depends_on(trained, item, options, tmp_path):
+    method = tiny.method("dopsd")
+    parts = ("dopsd", method.settings.model_dump(), [content(item)], options.result(), 3, 0.01)
+    done = trained()
+    assert done == tmp_path / "work" / state.fingerprint(*parts, {"quantize": "none", "dtype": "x"})
+    assert sorted(f.name for f in done.iterdir()) == ["loss.csv", "step-0002", "step-0004", "time.json"]
+    others = [
+        trained(method=tiny.method("sft")),
+        trained(method=tiny.method("dopsd", ema=0.5)),
+        trained(settings=options.model_copy(update={"lora_rank": 5})),
+        trained(items=[item, item]),
+        trained(seed=4),
+        trained(learning_rate=0.02),
+        trained(Model(dtype="y")),
+    ]
+    assert len({done, *others}) == 8
+    assert ends(trained(seed=4)) != ends(done) != ends(trained(learning_rate=0.02))
+    assert trained(settings=options.model_copy(update={"save_every": 9.0})) == done
+
+
+def test_a_finished_training_is_neither_encoded_nor_trained_again(trained):
+    done = trained()
+    model = Model(dtype="x")
+    assert trained(model) == done and model.asked == []
+    (done / LOG_FILE).unlink()
+    assert trained(model) == done and model.asked == ["text", "seen"]
+
+
+def test_only_a_method_that_has_a_seeing_teacher_opens_its_eye(trained):
+    model = Model(dtype="x")
+    trained(model, method=tiny.method("sft"))
+    assert model.asked == ["text"]
+
+
+def test_features_are_kept_where_it_is_said(trained, tmp_path):
+    trained(cache=tmp_path / "cache")
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+    model = Model(dtype="x")
+    trained(model, seed=9, cache=tmp_path / "cache")
+    assert model.asked == []
+
+
+def test_previews_are_drawn_and_the_bar_has_the_name(trained, monkeypatch):
+    bars, steps = [], []
+    bar = loop.tqdm
+    monkeypatch.setattr(loop, "tqdm", lambda **how: bars.append(how) or bar(**how))
+    trained(preview=Preview(2, steps.append), name="corgi")
+    assert steps == [0, 2, 4]
+    assert bars == [{"total": 4, "initial": 0, "desc": "corgi", "disable": False}]
+
+
+def test_a_killed_training_goes_on_from_its_state(trained, options, monkeypatch, tmp_path):
+    often = options.model_copy(update={"save_every": 1e-9})
+    whole = trained(settings=often, work=tmp_path / "whole")
+    advance, begun = Training.advance, []
+
+    def dies(self, parts):
+        begun.append(self.step)
+        if begun == [0, 1, 2, 3]:
+            raise KeyError
+        return advance(self, parts)
+
+    monkeypatch.setattr(Training, "advance", dies)
+    with pytest.raises(KeyError):
+        trained(settings=often)
+    killed = trained(settings=often)
+    assert begun == [0, 1, 2, 3, 3] and not list(killed.glob("*.pt"))
+    assert ends(killed) == ends(whole) and (killed / LOG_FILE).read_bytes() == (whole / LOG_FILE).read_bytes()
+
+
+def test_a_finished_training_lets_go_of_its_memory(trained, monkeypatch):
+    made = []
+    init = Training.__init__
+
+    def noted(self, *arguments):
+        init(self, *arguments)
+        made.append(weakref.ref(self.weights))
+
+    monkeypatch.setattr(Training, "__init__", noted)
+    gc.disable()
+    try:
+        trained(method=tiny.method("sft"))
+        assert len(made) == 1 and made[0]() is None
+    finally:
+        gc.enable()
+
+
+def test_publishing_moves_a_folder_in_place_of_an_older_one(tmp_path):
+    (tmp_path / "done").mkdir()
+    (tmp_path / "done" / "new").touch()
+    number = (tmp_path / "done" / "new").stat().st_ino
+    publish(tmp_path / "done", tmp_path / "deep" / "er" / "out")
+    assert [f.name for f in (tmp_path / "deep" / "er" / "out").iterdir()] == ["new"]
+    assert (tmp_path / "deep" / "er" / "out" / "new").stat().st_ino == number  # renamed, not copied
+    (tmp_path / "done").mkdir()
+    (tmp_path / "done" / "newer").touch()
+    publish(tmp_path / "done", tmp_path / "deep" / "er" / "out")
+    assert [f.name for f in (tmp_path / "deep" / "er" / "out").iterdir()] == ["newer"]
+    assert not (tmp_path / "done").exists()
+
+
+def test_saved_weights_have_headers_in_order(tmp_path):
+    class Written:
+        def save(self, folder):
+            (folder / "deep").mkdir()
+            save_file(
+                {"z": torch.ones(2), "a": torch.zeros(3)}, folder / "deep" / "w.safetensors", {"y": "1", "b": "2"}
+            )
+
+    save_weights(Written(), tmp_path / "not" / "there" / "step-0001")
+    raw = (tmp_path / "not" / "there" / "step-0001" / "deep" / "w.safetensors").read_bytes()
+    header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
+    assert list(header) == ["__metadata__", "a", "z"] and list(header["__metadata__"]) == ["b", "y"]
+
+
+def test_a_cpu_is_used_where_it_is_asked_for_whatever_the_machine_has(trained, monkeypatch):
+    asked, accelerator = [], loop.Accelerator
+    monkeypatch.setattr(loop, "Accelerator", lambda cpu: asked.append(cpu) or accelerator(cpu=cpu))
+    trained()
+    assert len(asked) == 2 and all(cpu is True for cpu in asked)

@@ -51,6 +51,7 @@ MODELS = {  # the preset that is timed, and the transformer's sizes
 OPTIONS = {  # in a form's name -> changes to the preset
     "compiled": "backbone.compile_blocks=true",
     "graphs": "train.cuda_graphs=true",
+    "merged": "train.merged_teacher=true",
     "checkpointed": "train.gradient_checkpointing=true",
     "int8": "backbone.quantize=int8",
     "fp8": "backbone.quantize=fp8",
@@ -110,7 +111,8 @@ def inputs(built, size: int, text: int, seen: int) -> Batch:
 
     teacher = context(text, (x[0].cpu(),)) if edits else context(seen)
     grid = built.step_grid(4, x.shape[-2:]).to(built.device)
-    return Batch(x, torch.randn_like(x), torch.tensor([0.5], device=built.device), context(text), teacher, grid)
+    noise = torch.randn(x.shape, generator=generator).to(built.device)  # the same for every form
+    return Batch(x, noise, torch.tensor([0.5], device=built.device), context(text), teacher, grid)
 
 
 class Encoders:

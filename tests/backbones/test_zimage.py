@@ -55,3 +55,14 @@ def test_a_picture_with_too_many_tokens_is_one_clear_error(settings):
     backbone = backbones.load(settings.model_copy(update={"teacher_tokens": 20}))
     with pytest.raises(UserError, match=r"more than backbone\.teacher_tokens"):
         backbone.context(["a [V]"], [to_pil(torch.zeros(3, 64, 64))])
+
+
+def test_eased_attention_is_diffusers_own(backbone):
+    x, t, context = (
+        torch.randn(2, 8, 16, 16),
+        torch.full((2,), 0.25),
+        backbone.context(["a [V]", "a red disc in the snow"]),
+    )
+    before = backbone.velocity(x, t, context)
+    backbone.ease(backbone.transformer)
+    assert torch.allclose(backbone.velocity(x, t, context), before, atol=1e-6)

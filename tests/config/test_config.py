@@ -41,6 +41,7 @@ def test_the_repositorys_own_file_is_valid_and_frozen(params):
         ("train.lose", "x0", r"train\.lose: Extra inputs are not permitted"),
         ("train.checkpoints", [3, 2], r"train: .*checkpoints must rise"),
         ("train.accumulation", 3, r"train: .*cannot be split"),
+        ("train", {"tune": "full", "merged_teacher": True}, r"train: .*merged_teacher is for tune lora"),
         ("grid.trained", ["sft", "magic"], r"grid\.trained names 'magic', which has no entry in methods"),
         ("grid.references", ["described"], r"references must hold untouched"),
         ("step_size.concept", "beacon", r"choose the step size on another"),

@@ -81,6 +81,10 @@ class Backbone(ABC):
         """(C, h, w) of an image of this size in pixels; ValueError where the model cannot draw it."""
 
     @abstractmethod
+    def opened(self, kind: str) -> Any:
+        """Another transformer with the untouched weights, kept or multiplied as this kind of `quantize` says."""
+
+    @abstractmethod
     def free_encoders(self) -> None:
         """Give back the memory of the text encoder and of the VLM; `context` loads them again when asked."""
 

@@ -61,22 +61,25 @@ class PipelineBackbone(Backbone, Generic[Settings]):
     def transformer(self) -> Any:
         """What is tuned, opened at the first use: on a small GPU the encoders have come and gone by then."""
         if self._transformer is None:
-            options: dict[str, Any] = {"torch_dtype": self.dtype}
-            kind = self.settings.quantize
-            quantized.check(kind, self.device, self.settings.compile_blocks)
-            if storage := quantized.storage(kind, self.dtype):
-                options["quantization_config"] = storage
-            transformer = self.part(self.transformer_class, "transformer", **options).eval().requires_grad_(False)
-            if kind != "nf4":  # bitsandbytes places its weights itself
-                transformer.to(self.device)
-            if kind == "fp8":
-                quantized.multiply_in_fp8(transformer)
-            if self.settings.compile_blocks:
-                # a graph for each kind of block, length, adapter and gradient mode; past the limit blocks run uncompiled
-                torch._dynamo.config.recompile_limit = 64
-                transformer.compile_repeated_blocks()
-            self._transformer = transformer
+            self._transformer = self.opened(self.settings.quantize)
         return self._transformer
+
+    def opened(self, kind: str) -> Any:
+        options: dict[str, Any] = {"torch_dtype": self.dtype}
+        quantized.check(kind, self.device, self.settings.compile_blocks)
+        if storage := quantized.storage(kind, self.dtype):
+            options["quantization_config"] = storage
+        transformer = self.part(self.transformer_class, "transformer", **options).eval().requires_grad_(False)
+        if kind != "nf4":  # bitsandbytes places its weights itself
+            transformer.to(self.device)
+        if kind == "fp8":
+            quantized.multiply_in_fp8(transformer)
+        if self.settings.compile_blocks:
+            # a graph for each kind of block, length, adapter and gradient mode; past the limit blocks run uncompiled
+            torch._dynamo.config.recompile_limit = 64
+            self.ease(transformer)
+            transformer.compile_repeated_blocks()
+        return transformer
 
     @transformer.setter
     def transformer(self, module: Any) -> None:
@@ -84,6 +87,9 @@ class PipelineBackbone(Backbone, Generic[Settings]):
         if module is None:
             gc.collect()  # compiled blocks hold themselves
             self._empty_cache()
+
+    def ease(self, transformer: Any) -> None:
+        """Put parts that compute the same in place of those that torch.compile cannot fuse."""
 
     @property
     def text(self) -> tuple[Any, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from diffusers.models.attention_dispatch import dispatch_attention_fn
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.transformers.transformer_z_image import ZImageTransformer2DModel
 from diffusers.pipelines.z_image.pipeline_z_image import ZImagePipeline
@@ -28,6 +29,30 @@ from dopsd.support.errors import UserError
 LAYER = -2  # hidden_states[-2]: what the pipeline reads from the prompt
 
 
+def turned(x: Tensor, turns: Tensor) -> Tensor:
+    """Rotary position: pairs of neighbouring channels of x (n, tokens, heads, d), turned by the complex turns (n, tokens,
+    d / 2), in float32 and back to x's type."""
+    a, b = x.float().unflatten(-1, (-1, 2)).unbind(-1)
+    cos, sin = torch.view_as_real(turns).unsqueeze(2).unbind(-1)
+    return torch.stack((a * cos - b * sin, a * sin + b * cos), -1).flatten(-2).type_as(x)
+
+
+class Attend:
+    """diffusers' `ZSingleStreamAttnProcessor`, with rotary positions in real numbers: torch.compile does not fuse complex
+    ones, and leaves them to five passes over queries and keys in float32."""
+
+    _attention_backend = _parallel_config = None  # what diffusers sets
+
+    def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, freqs_cis=None) -> Tensor:
+        layers = (attn.to_q, attn.to_k, attn.to_v)
+        q, k, v = (layer(hidden_states).unflatten(-1, (attn.heads, -1)) for layer in layers)
+        q, k = (turned(norm(x), freqs_cis) for norm, x in ((attn.norm_q, q), (attn.norm_k, k)))
+        mask = None if attention_mask is None else attention_mask[:, None, None, :]
+        options = {"backend": self._attention_backend, "parallel_config": self._parallel_config}
+        out = dispatch_attention_fn(q, k, v, attn_mask=mask, dropout_p=0.0, is_causal=False, **options)
+        return attn.to_out[0](out.flatten(2, 3).type_as(q))
+
+
 class ZImage(PipelineBackbone[config.ZImage]):
     """See `Backbone`. settings: the section `backbone` of params.yaml."""
 
@@ -37,6 +62,10 @@ class ZImage(PipelineBackbone[config.ZImage]):
     def __init__(self, settings: config.ZImage):
         super().__init__(settings)
         self._vlm: tuple[Any, Any] | None = None
+
+    def ease(self, transformer: Any) -> None:
+        for block in (*transformer.noise_refiner, *transformer.context_refiner, *transformer.layers):
+            block.attention.set_processor(Attend())
 
     @property
     def vlm(self) -> tuple[Any, Any]:

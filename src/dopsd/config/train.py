@@ -25,6 +25,7 @@ class Train(Section):
     clip: Positive
     gradient_checkpointing: bool
     cuda_graphs: bool
+    merged_teacher: bool
     checkpoints: tuple[Count, ...]
     save_every: Positive
 
@@ -41,6 +42,10 @@ class Train(Section):
     def _fits(self) -> Train:
         if self.batch_size % self.accumulation:
             raise ValueError(f"batch_size {self.batch_size} cannot be split into accumulation {self.accumulation}")
+        if self.merged_teacher and self.tune != "lora":
+            raise ValueError(
+                "merged_teacher is for tune lora; a fully tuned model's teacher has weights of its own anyway"
+            )
         if list(self.checkpoints) != sorted(set(self.checkpoints)):
             raise ValueError("checkpoints must rise")
         return self

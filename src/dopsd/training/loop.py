@@ -95,9 +95,8 @@ class Training:
                 f"train.batch_size {settings.batch_size} cannot be split into train.accumulation "
                 f"{settings.accumulation} x {self.accelerator.num_processes} processes"
             )
-        optimizer = torch.optim.AdamW(
-            self.parameters, learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
-        )
+        how = {"betas": settings.betas, "weight_decay": settings.weight_decay, "fused": self.parameters[0].is_cuda}
+        optimizer = torch.optim.AdamW(self.parameters, learning_rate, **how)
         self.optimizer = self.accelerator.prepare(optimizer)
         self.passes: Callable[[Batch], Tensor] = self._passes
         if settings.cuda_graphs:
@@ -125,9 +124,7 @@ class Training:
         total = torch.zeros((), device=self.backbone.device, dtype=torch.float64)
         for part in parts:
             total += self.passes(part)
-        value = float(self._averaged(total))
-        if value != value:
-            raise UserError(f"the loss is not a number at step {self.step}; lower the learning rate")
+        loss = self._averaged(total)
         self.weights.gather()
         norm = self.accelerator.clip_grad_norm_(self.parameters, self.settings.clip)
         assert norm is not None  # it is only for a list of no parameters on a TPU
@@ -136,6 +133,9 @@ class Training:
         self.weights.scatter()
         if self.teacher:
             self.teacher.update()
+        value = float(loss)  # the first wait for the GPU: all that follows the passes is queued while it is at them
+        if value != value:
+            raise UserError(f"the loss is not a number at step {self.step}; lower the learning rate")
         self.step += 1
         return value, float(norm)
 

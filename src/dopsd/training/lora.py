@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig
+from peft.tuners.lora.layer import Linear
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor, nn
@@ -18,6 +19,19 @@ from dopsd.support.errors import UserError
 
 STUDENT, TEACHER = "student", "teacher"
 FILE = "pytorch_lora_weights.safetensors"
+
+
+class Narrow(Linear):
+    """peft's layer for one adapter, with alpha / r where it costs nothing: on the r numbers a token, not on the layer's whole
+    width, of which the backward pass would write all gradients a second time."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        result = self.base_layer(x)
+        if self.disable_adapters:
+            return result
+        (name,) = self.active_adapters
+        a, b = self.lora_A[name], self.lora_B[name]
+        return (result + b(a(x.to(a.weight.dtype)) * self.scaling[name])).to(result.dtype)
 
 
 def add(transformer: Any, name: str, settings: Train, seed: int) -> list[nn.Parameter]:
@@ -38,6 +52,9 @@ def add(transformer: Any, name: str, settings: Train, seed: int) -> list[nn.Para
             transformer.add_adapter(config, adapter_name=name)
         except ValueError as error:
             raise UserError(f"params.yaml: train.lora_targets: {str(error).splitlines()[0]}") from None
+    for layer in transformer.modules():
+        if type(layer) is Linear:
+            layer.__class__ = Narrow
     for p in parameters(transformer, name):
         p.data = p.data.float()
     transformer.set_adapter(name)
@@ -49,6 +66,11 @@ def parameters(transformer: Any, name: str) -> list[nn.Parameter]:
     return [p for key, p in transformer.named_parameters() if f".{name}." in key and "lora_" in key]
 
 
+def layers(transformer: Any) -> dict[str, BaseTunerLayer]:
+    """The layers that carry adapters, by name."""
+    return {name: m for name, m in transformer.named_modules() if isinstance(m, BaseTunerLayer)}
+
+
 @contextmanager
 def active(transformer: Any, name: str) -> Iterator[None]:
     """Let another adapter speak for a while, without a graph, then the student again.
@@ -56,10 +78,10 @@ def active(transformer: Any, name: str) -> Iterator[None]:
     The attribute that the layers read, in place of `set_adapter`: that walks all modules and turns `requires_grad` on and
     off in each, eight times a step, and the other adapter is never to be trained.
     """
-    layers = [m for m in transformer.modules() if isinstance(m, BaseTunerLayer)]
+    carriers = layers(transformer).values()
 
     def speak(names: list[str]) -> None:
-        for layer in layers:
+        for layer in carriers:
             layer._active_adapter = names  # one list for all, as peft does: compiled blocks guard on that
 
     speak([name])

@@ -14,9 +14,11 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from dopsd.backbones.base import Backbone
+from dopsd.backbones.quantized import Fp8Linear, multiply_in_fp8
 from dopsd.config.train import Train
 from dopsd.support.errors import UserError
 from dopsd.training import lora
+from dopsd.training.merge import HEADROOM, merge
 
 WHOLE = "transformer"  # the folder of a fully tuned transformer in a checkpoint
 
@@ -62,6 +64,16 @@ class Weights(ABC):
         """Write the student's weights into an empty folder, as diffusers reads them."""
 
 
+@contextmanager
+def speaking(backbone: Backbone, speaker: nn.Module) -> Iterator[None]:
+    """Let another transformer be the backbone's for a while."""
+    student, backbone.transformer = backbone.transformer, speaker
+    try:
+        yield
+    finally:
+        backbone.transformer = student
+
+
 class Adapter(Weights):
     """A LoRA: the teacher is a second adapter on the same frozen transformer."""
 
@@ -98,6 +110,53 @@ class Adapter(Weights):
         self.backbone.save_lora(folder, *lora.exported(self.backbone.transformer))
 
 
+class Merged(Adapter):
+    """A LoRA whose teacher has weights of its own, w + (alpha / r) b a: its passes cost nothing for the adapter, and memory
+    holds the weights once more (under fp8 one and a half times: w in bf16, from which it is merged, and what it speaks with).
+
+    The average itself stays an adapter in float32, as in `Adapter`; after every step it is merged anew, in place.
+    """
+
+    def __init__(self, backbone: Backbone, settings: Train, seed: int):
+        if backbone.settings.quantize not in ("none", "fp8"):
+            kind = backbone.settings.quantize
+            raise UserError(f"train.merged_teacher needs backbone.quantize none or fp8: {kind} is there to save memory")
+        super().__init__(backbone, settings, seed)
+
+    def add_teacher(self) -> list[Tensor]:
+        theirs = super().add_teacher()
+        self._speaker = self.backbone.opened("none")
+        layers = lora.layers(self.backbone.transformer)
+        plain = {name: self._speaker.get_submodule(name).weight.data for name in layers}
+        if self.backbone.settings.quantize == "fp8":
+            multiply_in_fp8(self._speaker, backward=False)
+        self._merges = []
+        for name, layer in layers.items():
+            own = self._speaker.get_submodule(name)
+            if isinstance(own, Fp8Linear):
+                own.scales *= HEADROOM
+                out, scales, weight = own.codes, own.scales, plain[name]
+            else:
+                out, scales, weight = own.weight.data, None, layer.get_base_layer().weight.data
+            a, b = (getattr(layer, f"lora_{x}")[lora.TEACHER].weight.data for x in "AB")
+            self._merges.append((out, scales, weight, a, b, layer.scaling[lora.TEACHER]))
+        self.refresh()
+        return theirs
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        for arguments in self._merges:
+            merge(*arguments)
+
+    def teacher(self):
+        return speaking(self.backbone, self._speaker)
+
+    def restore(self, state: dict[str, dict[str, Tensor]]) -> None:
+        super().restore(state)
+        if lora.TEACHER in state:
+            self.refresh()
+
+
 class Whole(Weights):
     """Full fine-tuning: master weights in float32; the teacher is a copy in the type that the backbone computes in, with
     its own float32 master, so that an EMA of .9999 does not round away."""
@@ -128,13 +187,8 @@ class Whole(Weights):
         for p, master in zip(self._speaker.parameters(), self._master, strict=True):
             p.copy_(master)
 
-    @contextmanager
-    def teacher(self) -> Iterator[None]:
-        student, self.backbone.transformer = self.backbone.transformer, self._speaker
-        try:
-            yield
-        finally:
-            self.backbone.transformer = student
+    def teacher(self):
+        return speaking(self.backbone, self._speaker)
 
     def state(self) -> dict[str, dict[str, Tensor]]:
         def kept(values: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -187,7 +241,7 @@ class Offloaded(Whole):
 
 def begin(backbone: Backbone, settings: Train, seed: int) -> Weights:
     """Make the weights that `settings.tune` names ready for training."""
-    kinds = {"lora": Adapter, "full": Offloaded if settings.offload else Whole}
+    kinds = {"lora": Merged if settings.merged_teacher else Adapter, "full": Offloaded if settings.offload else Whole}
     return kinds[settings.tune](backbone, settings, seed)
 
 

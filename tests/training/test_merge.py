@@ -1,0 +1,112 @@
+"""A LoRA in weights of its own."""
+
+import copy
+
+import pytest
+import torch
+
+from dopsd import backbones
+from dopsd.backbones.quantized import by_row
+from dopsd.support.errors import UserError
+from dopsd.training import lora
+from dopsd.training.merge import HEADROOM, dithered, merge
+from dopsd.training.teacher import Teacher
+from dopsd.training.weights import begin
+
+
+def parts(n=96, k=128, r=4, size=1e-3):
+    generator = torch.Generator().manual_seed(0)
+    weight = (torch.randn(n, k, generator=generator) * 0.01).bfloat16()
+    return weight, torch.randn(r, k, generator=generator), torch.randn(n, r, generator=generator) * size
+
+
+def kept(out, weight, exact):
+    """How much of a change arrives, on the average."""
+    change = exact.double() - weight.double()
+    return float(((out.double() - weight.double()) * change).sum() / change.square().sum())
+
+
+def test_a_change_below_the_last_digit_counts_on_the_average():
+    weight, a, b = parts(1024, 1024, size=2e-6)
+    exact = weight.float() + 2 * b @ a
+    assert kept(exact.bfloat16(), weight, exact) < 0.8  # what rounding to the nearest leaves of it
+    out = torch.empty_like(weight)
+    merge(out, None, weight, a, b, 2.0)
+    assert kept(out, weight, exact) == pytest.approx(1, abs=0.05)
+    assert torch.equal(dithered(weight.float()), weight)
+    codes, scales = by_row(weight)
+    merge(codes, scales, weight, a, b * 300, 2.0)
+    exact = weight.float() + 600 * b @ a
+    assert kept(codes.float() * scales, weight, exact) == pytest.approx(1, abs=0.1)
+
+
+def test_nothing_added_is_nothing_changed():
+    weight, a, b = parts()
+    out, (codes, scales) = torch.empty_like(weight), by_row(weight)
+    merge(out, None, weight, a, 0 * b, 2.0)
+    assert torch.equal(out, weight)
+    again = torch.empty_like(codes)
+    merge(again, scales * HEADROOM, weight, a, 0 * b, 2.0)
+    assert torch.allclose(again.float() * HEADROOM, codes.float(), rtol=0, atol=2**-9)  # the smallest have a digit less
+
+
+@pytest.fixture
+def merged(train_settings):
+    return train_settings.model_copy(update={"merged_teacher": True})
+
+
+@pytest.mark.parametrize(("dtype", "part"), [("float32", 1e-5), ("bfloat16", 0.03)])  # bf16 is 2 % from float32
+def test_equal_weights_and_contexts_give_a_loss_of_nothing(settings, merged, dtype, part):
+    backbone = backbones.load(settings.model_copy(update={"dtype": dtype}))
+    x, t, context = torch.randn(2, 8, 16, 16), torch.full((2,), 0.25), backbone.context(["a [V]", "a red disc"])
+    untouched = backbone.velocity(x, t, context)
+    weights = begin(backbone, merged, seed=0)
+    teacher = Teacher(weights, "ema", 0.0)  # follows the student at once
+    assert torch.equal(teacher(backbone.velocity, x, t, context), untouched)
+    for p in weights.parameters:
+        p.data += 0.02
+    teacher.update()
+    u_s, u_t = backbone.velocity(x, t, context), teacher(backbone.velocity, x, t, context)
+    assert (u_s - untouched).norm() > 0.1 * untouched.norm()
+    assert (u_s - u_t).norm() < part * u_s.norm()
+    assert u_s.requires_grad and not u_t.requires_grad and all(p.requires_grad for p in weights.parameters)
+
+
+def test_the_merged_weights_stay_in_their_memory_and_are_restored(backbone, merged):
+    weights = begin(backbone, merged, seed=0)
+    teacher = Teacher(weights, "ema", 0.5)
+    assert {p.dtype for p in teacher.parameters} == {torch.float32}
+    where = [out.data_ptr() for out, *_ in weights._merges]
+    for p in weights.parameters:
+        p.data += 0.02
+    teacher.update()
+    state, moved = copy.deepcopy(weights.state()), [out.clone() for out, *_ in weights._merges]
+    teacher.update()
+    assert not torch.equal(weights._merges[0][0], moved[0])
+    weights.restore(state)
+    assert all(torch.equal(out, m) for (out, *_), m in zip(weights._merges, moved, strict=True))
+    assert where == [out.data_ptr() for out, *_ in weights._merges]
+    assert set(state) == {lora.STUDENT, lora.TEACHER}
+
+
+def test_a_base_in_fewer_bits_is_not_merged(settings, merged):
+    with pytest.raises(UserError, match=r"train\.merged_teacher needs backbone\.quantize none or fp8: int8"):
+        begin(backbones.load(settings.model_copy(update={"quantize": "int8"})), merged, seed=0)
+
+
+def test_a_narrow_layer_computes_what_peft_does(backbone, train_settings):
+    from peft.tuners.lora.layer import Linear
+
+    weights = begin(backbone, train_settings, seed=0)
+    for p in weights.parameters:
+        p.data += 0.02
+    x, t, context = torch.randn(1, 8, 16, 16), torch.full((1,), 0.25), backbone.context(["a [V]"])
+    found = []
+    for kind in (lora.Narrow, Linear):
+        layers = lora.layers(backbone.transformer).values()
+        for layer in layers:
+            layer.__class__ = kind
+        backbone.velocity(x, t, context).square().mean().backward()
+        found.append([p.grad for p in weights.parameters])
+        backbone.transformer.zero_grad()
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))  # alpha / r is 2, and twice a number is exact

@@ -19,6 +19,13 @@ def test_interpolation_runs_from_noise_to_data_and_v_is_its_slope():
     assert torch.allclose(flow.x0_from_velocity(x_t, x0 - noise, t), x0, atol=1e-5)
 
 
+def test_one_time_serves_all_samples():
+    x0, noise = torch.randn(3, 2, 4, 4), torch.randn(3, 2, 4, 4)
+    for t in (0.25, torch.tensor(0.25)):
+        assert torch.equal(flow.interpolate(x0, noise, t), 0.75 * noise + 0.25 * x0)
+        assert torch.equal(flow.x0_from_velocity(x0, noise, t), x0 + 0.75 * noise)
+
+
 def test_the_grid_is_the_schedulers():
     scheduler = FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, shift=3.0)
     assert flow.step_grid(scheduler, 4).tolist() == pytest.approx([0, 0.1, 0.25, 0.5, 1])  # the release's
@@ -49,6 +56,14 @@ def test_a_constant_field_is_integrated_exactly_and_states_are_visited_in_order(
     states = list(rollout(lambda x, t: torch.ones_like(x), noise, grid))
     assert [round(s.t[0].item(), 2) for s in states] == [0.0, 0.3, 0.35]
     assert torch.allclose(states[2].x, noise + 0.35) and torch.allclose(states[2].after, noise + 1)
+
+
+def test_a_state_keeps_its_type_and_its_device():
+    v = torch.tensor([[1.0, 0.3]]).bfloat16()
+    (state,) = rollout(lambda x, t: v, torch.zeros(1, 2), torch.tensor([0.0, 0.7]))
+    assert torch.equal(state.after, torch.tensor(0.7) * v.float())  # no rounding beyond the field's own
+    (state,) = rollout(lambda x, t: x, torch.zeros(2, 3, device="meta"), torch.tensor([0.0, 1.0]))
+    assert state.t.device.type == "meta"
 
 
 def test_a_roll_out_without_steps_stays_where_it_is():

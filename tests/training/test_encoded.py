@@ -20,7 +20,7 @@ from dopsd.training.encoded import Encoded, Visit, content, digest, encode, mode
 
 
 class Settings(SimpleNamespace):
-    def model_dump(self):
+    def model_dump(self, exclude=()):
         return dict(vars(self))
 
 

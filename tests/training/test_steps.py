@@ -2,12 +2,14 @@
 
 import copy
 import random
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import small
 import tiny
 import torch
-from small import RATE, Field, Visits, batch, numbers, training
+from small import RATE, Field, Visits, batch, numbers, training, visit
 
 from dopsd.objectives import Batch
 from dopsd.support.errors import UserError
@@ -60,9 +62,10 @@ def test_sft_has_no_teacher(options):
     assert training(options, "sft").teacher is None
 
 
-def test_steps_are_adamws_on_the_clipped_gradient(options):
+@pytest.mark.parametrize("offload", [False, True])
+def test_steps_are_adamws_on_the_clipped_gradient(options, offload):
     """Beside it: AdamW by hand."""
-    one = training(options, "sft")
+    one = training(options.model_copy(update={"offload": offload}), "sft")
     w = torch.tensor([0.5, 1.0], dtype=torch.float64)
     m, v = torch.zeros(2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
     for step in range(1, 4):
@@ -79,6 +82,7 @@ def test_steps_are_adamws_on_the_clipped_gradient(options):
         m, v = 0.8 * m + 0.2 * gradient, 0.9 * v + 0.1 * gradient**2
         w = w * (1 - RATE * 0.1) - RATE * (m / (1 - 0.8**step)) / ((v / (1 - 0.9**step)).sqrt() + 1e-8)
         assert numbers(one.parameters) == pytest.approx(w.tolist(), rel=1e-5)
+        assert numbers(one.backbone.transformer.parameters()) == numbers(one.parameters)
         assert one.step == step
 
 
@@ -102,6 +106,20 @@ def test_a_batch_in_parts_is_the_batch(options):
     assert numbers(two.parameters) == pytest.approx(numbers(one.parameters), rel=1e-5)
 
 
+def test_losses_are_added_in_double_precision(options):
+    one, small = training(options, "sft"), 2.0**-40
+
+    def losses(*_):
+        for value in (1.0, small):
+            yield one.parameters[0].sum() * 0 + value
+
+    one.method = SimpleNamespace(loss=losses)
+    assert one._passes(batch()).item() == 1.0 + small
+    passed = iter((1.0, small))
+    one.passes = lambda part: torch.tensor(next(passed), dtype=torch.float64)
+    assert one.advance([batch(), batch()])[0] == 1.0 + small
+
+
 def test_a_loss_that_is_not_a_number_ends_the_training(options):
     one = training(options, "sft")
     one.step = 7
@@ -116,6 +134,23 @@ def test_a_batch_that_cannot_be_split_is_an_error(options):
         UserError, match=r"^train\.batch_size 2 cannot be split into train\.accumulation 3 x 1 processes$"
     ):
         training(options.model_copy(update={"accumulation": 3}))
+
+
+def test_processes_share_a_batch_or_say_why_not(options, monkeypatch):
+    monkeypatch.setattr("dopsd.training.loop.Accelerator", lambda cpu: Other(None))
+    with pytest.raises(
+        UserError, match=r"train\.batch_size 2 cannot be split into train\.accumulation 2 x 2 processes$"
+    ):
+        training(options.model_copy(update={"accumulation": 2}))
+
+
+def test_on_a_gpu_passes_are_recorded_over_gradients_that_stay(options, monkeypatch):
+    monkeypatch.setattr("dopsd.training.loop.Recorded", lambda *given: given)
+    field = Field()
+    field.device = torch.device("cuda", 0)
+    one = Training(field, tiny.method("sft"), options.model_copy(update={"cuda_graphs": True}), 0, RATE)
+    assert one.passes == (one._passes, field.device)
+    assert all(p.grad is not None and p.grad.shape == p.shape and not p.grad.any() for p in one.parameters)
 
 
 def test_gradients_stay_where_they_are_only_for_recorded_passes(options):
@@ -163,6 +198,12 @@ def test_a_batch_is_drawn_from_seed_and_step(options):
         assert not torch.equal(one.noise, other[0].noise) and not torch.equal(one.latents, other[0].latents)
 
 
+def test_a_batch_of_what_nobody_has_seen_has_no_teachers_context(options):
+    blind = SimpleNamespace(draw=lambda n, rng: [replace(visit(i), teacher=None) for i in range(n)])
+    (one,) = draw_batch(blind, Field(), options, 4, 3, 5)
+    assert one.teacher_context is None and len(one.student_context) == 2
+
+
 def test_a_batch_is_on_the_backbones_device(options):
     field = Field()
     field.device = torch.device("meta")
@@ -170,7 +211,7 @@ def test_a_batch_is_on_the_backbones_device(options):
     assert {t.device.type for t in (one.latents, one.noise, one.times, one.grid)} == {"meta"}
 
 
-@pytest.mark.parametrize(("accumulation", "processes"), [(1, 1), (4, 1), (1, 2), (2, 2)])
+@pytest.mark.parametrize(("accumulation", "processes"), [(1, 1), (8, 1), (1, 2), (2, 2)])
 def test_parts_and_processes_share_a_batch_without_gap_or_overlap(options, accumulation, processes):
     (whole,) = drawn(options.model_copy(update={"batch_size": 8}))
     split = options.model_copy(update={"batch_size": 8, "accumulation": accumulation})

@@ -19,8 +19,8 @@ from dopsd.training.loop import LOG_FILE, Preview, Training, publish, save_weigh
 
 
 class Settings(SimpleNamespace):
-    def model_dump(self):
-        return dict(vars(self))
+    def model_dump(self, exclude=()):
+        return {k: v for k, v in vars(self).items() if k not in exclude}
 
 
 class Model:

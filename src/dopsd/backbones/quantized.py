@@ -60,7 +60,7 @@ def product(x: Tensor, codes: Tensor, scales: Tensor) -> Tensor:
     x_codes, x_scales = by_row(x)
     if x.is_cuda:
         one = torch.ones((), device=x.device)
-        y = torch._scaled_mm(x_codes, codes.T, one, one, out_dtype=torch.bfloat16, use_fast_accum=True)
+        y = torch._scaled_mm(x_codes, codes.T, one, one, out_dtype=torch.bfloat16, use_fast_accum=True)  # pyright: ignore[reportPrivateImportUsage] - torch has no public name for it
     else:  # the same numbers, for tests
         y = x_codes.float() @ codes.float().T
     return (y.float() * x_scales * scales.T).to(x.dtype)
@@ -76,7 +76,7 @@ class Product(torch.autograd.Function):
         return product(x, codes, scales)
 
     @staticmethod
-    def backward(ctx, dy: Tensor) -> tuple:
+    def backward(ctx, dy: Tensor) -> tuple:  # pyright: ignore[reportIncompatibleMethodOverride] - torch's stub
         return product(dy, *ctx.saved_tensors), None, None, None, None
 
 
@@ -95,19 +95,19 @@ class Fp8Linear(nn.Linear):
         weight = linear.weight.detach()
         own = dict(zip(("codes", "scales"), by_row(weight), strict=True))
         if backward:
-            own |= zip(("codes_t", "scales_t"), by_row(weight.T.contiguous()), strict=True)
+            own |= zip(("codes_t", "scales_t"), by_row(weight.T.contiguous()), strict=True)  # pyright: ignore[reportOperatorIssue] - a dict takes pairs
         for name in ("codes", "scales", "codes_t", "scales_t"):
-            self.register_buffer(name, own.get(name))
+            self.register_buffer(name, own.get(name))  # pyright: ignore[reportArgumentType] - any name
 
     @property
-    def weight(self) -> Tensor:
+    def weight(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride] - read only here
         """(n, k) as it is multiplied: a copy, for those who ask for a layer's type and device, as peft does."""
-        return (self.codes.float() * self.scales).to(self.dtype)
+        return (self.codes.float() * self.scales).to(self.dtype)  # pyright: ignore[reportOperatorIssue] - buffers are tensors
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride] - torch's name
         flat = x.flatten(0, -2)
         if self.codes_t is None:
-            y = product(flat, self.codes, self.scales)
+            y = product(flat, self.codes, self.scales)  # pyright: ignore[reportArgumentType] - buffers are tensors
         else:
             y = Product.apply(flat, self.codes, self.scales, self.codes_t, self.scales_t)
         y = y.unflatten(0, x.shape[:-1])

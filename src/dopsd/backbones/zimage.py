@@ -46,10 +46,10 @@ class Attend:
     def __call__(self, attn, hidden_states, encoder_hidden_states=None, attention_mask=None, freqs_cis=None) -> Tensor:
         layers = (attn.to_q, attn.to_k, attn.to_v)
         q, k, v = (layer(hidden_states).unflatten(-1, (attn.heads, -1)) for layer in layers)
-        q, k = (turned(norm(x), freqs_cis) for norm, x in ((attn.norm_q, q), (attn.norm_k, k)))
+        q, k = (turned(norm(x), freqs_cis) for norm, x in ((attn.norm_q, q), (attn.norm_k, k)))  # pyright: ignore[reportArgumentType] - none is None here
         mask = None if attention_mask is None else attention_mask[:, None, None, :]
         options = {"backend": self._attention_backend, "parallel_config": self._parallel_config}
-        out = dispatch_attention_fn(q, k, v, attn_mask=mask, dropout_p=0.0, is_causal=False, **options)
+        out = dispatch_attention_fn(q, k, v, attn_mask=mask, dropout_p=0.0, is_causal=False, **options)  # pyright: ignore[reportArgumentType] - as diffusers itself calls it
         return attn.to_out[0](out.flatten(2, 3).type_as(q))
 
 

@@ -93,7 +93,7 @@ def side_by_side(
 
 @contextmanager
 def _without_bars() -> Iterator[None]:
-    """Processes that start within show no bars of their own, which would overwrite each other; this one's stay."""
+    """Processes that start within show no bars but their trainings', which would overwrite this one's."""
     before = os.environ.get("TQDM_DISABLE")
     os.environ["TQDM_DISABLE"] = "1"  # tqdm reads it when it is imported
     try:

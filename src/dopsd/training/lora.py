@@ -31,7 +31,7 @@ class Narrow(Linear):
             return result
         (name,) = self.active_adapters
         a, b = self.lora_A[name], self.lora_B[name]
-        return (result + b(a(x.to(a.weight.dtype)) * self.scaling[name])).to(result.dtype)
+        return (result + b(a(x.to(a.weight.dtype)) * self.scaling[name])).to(result.dtype)  # pyright: ignore[reportCallIssue, reportArgumentType] - a layer's weight is a tensor
 
 
 def add(transformer: Any, name: str, settings: Train, seed: int) -> list[nn.Parameter]:

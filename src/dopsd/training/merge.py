@@ -1,5 +1,8 @@
 """A LoRA put into weights of its own, w + s b a, so that changes below a weight's last digit count on the average."""
 
+# Triton is there with a GPU's torch only, and its kernels have no types:
+# pyright: reportPossiblyUnboundVariable=false, reportOptionalMemberAccess=false, reportCallIssue=false
+
 from __future__ import annotations
 
 import torch

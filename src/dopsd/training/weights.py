@@ -134,12 +134,12 @@ class Merged(Adapter):
         for name, layer in layers.items():
             own = self._speaker.get_submodule(name)
             if isinstance(own, Fp8Linear):
-                own.scales *= HEADROOM
+                own.scales *= HEADROOM  # pyright: ignore[reportOperatorIssue] - buffers are tensors
                 out, scales, weight = own.codes, own.scales, plain[name]
             else:
                 out, scales, weight = own.weight.data, None, layer.get_base_layer().weight.data
             a, b = (getattr(layer, f"lora_{x}")[lora.TEACHER].weight.data for x in "AB")
-            self._merges.append((out, scales, weight, a, b, layer.scaling[lora.TEACHER]))
+            self._merges.append((out, scales, weight, a, b, layer.scaling[lora.TEACHER]))  # pyright: ignore[reportAttributeAccessIssue] - of LoRA layers
         self.refresh()
         return theirs
 

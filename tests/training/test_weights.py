@@ -42,7 +42,7 @@ def backbone(dtype=torch.float32, quantize="none"):
 
 
 def settings(tune="full", offload=False):
-    return SimpleNamespace(tune=tune, offload=offload)
+    return SimpleNamespace(tune=tune, offload=offload, merged_teacher=False)
 
 
 def values(tensors) -> list[float]:

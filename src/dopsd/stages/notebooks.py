@@ -29,6 +29,8 @@ def page(file: Path) -> str | None:
         raise UserError(f"{file}: {str(error).strip().splitlines()[-1]}") from None
     for cell in notebook.cells:
         cell.get("metadata", {}).pop("execution", None)  # when each cell ran
+        if cell.cell_type == "code":  # what libraries note on stderr names the time and the process
+            cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
     return HTMLExporter().from_notebook_node(notebook)[0]
 
 

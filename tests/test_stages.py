@@ -9,29 +9,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import tiny
 import yaml
 
 from dopsd.report.page import numbers_table
 
 ROOT = Path(__file__).parents[1]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-TINY = {
-    "grid": {"concepts": ["beacon"], "seeds": [0, 1]},
-    "train": {"steps": 2, "checkpoints": [1], "batch_size": 2, "lora_rank": 2},
+TINY = tiny.STUDY | {
     "methods": {"dopsd": {"loss": "x0", "teacher": "ema", "ema": 0.9, "rollout_steps": 2}},
-    "execute": {"jobs": 1},
-    "step_size": {"candidates": [1e-4, 1e-3]},
-    "evaluate": {
-        "scenes": 2,
-        "noises": 2,
-        "ordinary": 8,
-        "nfe": [1, 2],
-        "nfe_sweep": [3],
-        "renders": 8,
-        "batch_size": 8,
-    },
     "probe": {"nfe": [1, 2], "layers": [-1, -2], "images": 24, "table_images": 24},
-    "miniature": {"images": 24, "prompts": 2, "noises": 2},
 }
 RECIPE = {"steps": 2, "batch_size": 8, "scenes": 64, "captions": 1, "compiled": False}
 

@@ -232,3 +232,21 @@ def method(name: str, **changes):
 
     known = {"dopsd": {"loss": "x0", "teacher": "ema", "ema": 0.9, "rollout_steps": 3}, "sft": {}}
     return objectives.method(name, known[name] | changes, "a test")
+
+
+STUDY = {  # params.yaml's sections, made so small that a study runs in a minute
+    "execute": {"jobs": 1},
+    "grid": {"concepts": ["beacon"], "seeds": [0, 1]},
+    "train": {"steps": 2, "checkpoints": [1], "batch_size": 2, "lora_rank": 2},
+    "step_size": {"candidates": [1e-4, 1e-3]},
+    "evaluate": {
+        "scenes": 2,
+        "noises": 2,
+        "ordinary": 8,
+        "nfe": [1, 2],
+        "nfe_sweep": [3],
+        "renders": 8,
+        "batch_size": 8,
+    },
+    "miniature": {"images": 24, "prompts": 2, "noises": 2},
+}

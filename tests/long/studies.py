@@ -12,6 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import tiny
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -27,23 +28,7 @@ TAKEN = (
     ".dvc/plots",
 )
 MADE = ("data/concepts", "models/lora", "samples", "reports", "dvc.lock")  # by `dvc repro`
-TINY = {
-    "execute": {"jobs": 1},
-    "grid": {"concepts": ["beacon"], "seeds": [0, 1]},
-    "train": {"steps": 2, "checkpoints": [1], "batch_size": 2, "lora_rank": 2},
-    "step_size": {"candidates": [1e-4, 1e-3]},
-    "evaluate": {
-        "scenes": 2,
-        "noises": 2,
-        "ordinary": 8,
-        "nfe": [1, 2],
-        "nfe_sweep": [3],
-        "renders": 8,
-        "batch_size": 8,
-    },
-    "probe": {"nfe": [1], "layers": [-2], "images": 24, "table_images": 24},
-    "miniature": {"images": 24, "prompts": 2, "noises": 2},
-}
+TINY = tiny.STUDY | {"probe": {"nfe": [1], "layers": [-2], "images": 24, "table_images": 24}}
 CELLS = re.compile(r"^(\w+): (\d+) cells, (\d+) kept, (\d+) to run$", re.MULTILINE)
 PROGRAMS = Path(sys.executable).parent
 

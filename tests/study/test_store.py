@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from dopsd.study.store import CARD, Store, content, key, publish
+from dopsd.study.store import CARD, Store, content, publish
+from dopsd.training.state import fingerprint
 
 
 def folder(path, **files):
@@ -24,8 +25,20 @@ def test_content_is_bytes_and_names(tmp_path):
 
 
 def test_keys_differ_with_every_part():
-    assert key("a", {"x": 1}, 2) == key("a", {"x": 1}, 2)
-    assert len({key("a", 1), key("a", 2), key("b", 1), key("a", 1, None), key("a", [1]), key("a", "1")}) == 6
+    assert fingerprint("a", {"x": 1}, 2) == fingerprint("a", {"x": 1}, 2)
+    assert (
+        len(
+            {
+                fingerprint("a", 1),
+                fingerprint("a", 2),
+                fingerprint("b", 1),
+                fingerprint("a", 1, None),
+                fingerprint("a", [1]),
+                fingerprint("a", "1"),
+            }
+        )
+        == 6
+    )
 
 
 def test_what_was_put_is_found_and_a_part_of_it_never(tmp_path):

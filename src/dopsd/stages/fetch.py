@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dopsd.config.params import load
 from dopsd.stages._run import run
-from dopsd.study.keys import fetched
+from dopsd.study.grid import fetched
 from dopsd.support import paths
 from dopsd.world.concepts import write_concept_set
 

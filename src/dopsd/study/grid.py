@@ -56,3 +56,8 @@ def drawings(params: Params, cell: Cell) -> list[Sheet]:
 def methods(params: Params) -> dict[str, Method]:
     """The trained methods with their settings; UserError where params.yaml says nothing or something wrong of one."""
     return {name: method(name, params.methods[name], "params.yaml") for name in params.grid.trained}
+
+
+def fetched(params: Params) -> list[str]:
+    """The concepts whose sets are written: those of the grid and the one that the step size is chosen on."""
+    return list(dict.fromkeys([*params.grid.concepts, params.step_size.concept]))

@@ -13,9 +13,10 @@ from dopsd import backbones, objectives
 from dopsd.config.backbone import Backbone
 from dopsd.config.params import Params
 from dopsd.study import code
-from dopsd.study.grid import methods
-from dopsd.study.store import content, key
+from dopsd.study.grid import fetched, methods
+from dopsd.study.store import content
 from dopsd.support import paths
+from dopsd.training.state import fingerprint
 
 WHO_RUNS_IT = {"device"}  # of a backbone: changes no result that is meant to differ
 SEES = ("vlm", "vlm_revision", "teacher_layer", "teacher_tokens", "min_pixels", "max_pixels")  # the teacher's eye
@@ -45,7 +46,7 @@ def train(params: Params) -> dict[str, str]:
     for name, m in methods(params).items():
         ran = code.digest(["dopsd.study.train", of, objectives.module(name)])
         settings = m.settings.model_dump(), params.train.result(), _backbone(params.backbone, m.needs.seen)
-        out[name] = key(ran, *settings)
+        out[name] = fingerprint(ran, *settings)
     return out
 
 
@@ -53,23 +54,20 @@ def draw(params: Params) -> str:
     """What drawing depends on, whoever trained."""
     ran = code.digest(["dopsd.study.draw", backbones.module(params.backbone.name)])
     asked = params.evaluate.model_dump(include={"scenes", "noises", "ordinary"})
-    return key(ran, asked, _backbone(params.backbone, seen=False))
+    return fingerprint(ran, asked, _backbone(params.backbone, seen=False))
 
 
 def score(params: Params) -> str:
     """What scoring depends on, whatever was drawn."""
-    return key(code.digest(["dopsd.study.score"]), params.evaluate.model_dump(exclude={"batch_size"}))
+    return fingerprint(code.digest(["dopsd.study.score"]), params.evaluate.model_dump(exclude={"batch_size"}))
 
 
 def search(params: Params) -> dict[str, str]:
     """For each trained method: what a candidate of its learning rate depends on, the rate apart."""
     ran = code.digest(["dopsd.study.search"])
-    return {m: key(ran, k, draw(params), score(params), params.step_size.concept) for m, k in train(params).items()}
-
-
-def fetched(params: Params) -> list[str]:
-    """The concepts whose sets are written: those of the grid and the one that the step size is chosen on."""
-    return list(dict.fromkeys([*params.grid.concepts, params.step_size.concept]))
+    return {
+        m: fingerprint(ran, k, draw(params), score(params), params.step_size.concept) for m, k in train(params).items()
+    }
 
 
 def _stage(module: str, *more: str) -> str:
@@ -98,18 +96,28 @@ def all_stages(params: Params) -> dict[str, dict]:
     looking = instruments()
     also = [content(Path(vlm)) for vlm in params.probe.also if Path(vlm).is_dir()]
     asked = _backbone(params.backbone, seen=True), params.probe.model_dump(), params.evaluate.batch_size
-    sheets = key(params.train.kept, params.evaluate.nfe, params.evaluate.nfe_sweep)
+    sheets = fingerprint(params.train.kept, params.evaluate.nfe, params.evaluate.nfe_sweep)
     return {
         "fetch": {"code": _stage("fetch"), "fetch": params.fetch.model_dump(), "concepts": fetched(params)},
-        "probe": {"code": _stage("probe", of), "settings": key(*asked), "weights": key(seen, also, looking)},
+        "probe": {
+            "code": _stage("probe", of),
+            "settings": fingerprint(*asked),
+            "weights": fingerprint(seen, also, looking),
+        },
         "step_size": {
             "methods": search(params),
             "settings": params.step_size.model_dump(),
-            "weights": key(seen, looking),
+            "weights": fingerprint(seen, looking),
         },
-        "train": {"methods": train(params), "weights": key(seen), **over},
-        "draw": {"code": draw(params), "methods": list(grid.methods), "sheets": sheets, "weights": key(unseen), **over},
-        "evaluate": {"code": score(params), "methods": list(grid.methods), "weights": key(looking), **over},
+        "train": {"methods": train(params), "weights": fingerprint(seen), **over},
+        "draw": {
+            "code": draw(params),
+            "methods": list(grid.methods),
+            "sheets": sheets,
+            "weights": fingerprint(unseen),
+            **over,
+        },
+        "evaluate": {"code": score(params), "methods": list(grid.methods), "weights": fingerprint(looking), **over},
         "miniature": {
             "code": _stage("miniature"),
             "settings": params.miniature.model_dump(),
@@ -118,7 +126,7 @@ def all_stages(params: Params) -> dict[str, dict]:
         "report": {
             "code": _stage("report"),
             "templates": _files(code.SOURCE / "report", "*.j2"),
-            "settings": key(params.model_dump(exclude={"execute", "backbone"})),
+            "settings": fingerprint(params.model_dump(exclude={"execute", "backbone"})),
         },
         "notebooks": {
             "code": code.digest(["dopsd.stages.notebooks", *_of_notebooks(NOTEBOOKS)]),

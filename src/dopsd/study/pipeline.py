@@ -12,13 +12,15 @@ from dopsd.config.params import Params
 from dopsd.study import grid, keys
 from dopsd.study.draw import draw_cell
 from dopsd.study.executor import side_by_side
+from dopsd.study.grid import Cell
 from dopsd.study.score import score_pictures
 from dopsd.study.search import ROWS, search_cell
-from dopsd.study.store import CARD, Store, content, key, publish
+from dopsd.study.store import CARD, Store, content, publish
 from dopsd.study.train import train_cell
 from dopsd.support import paths
 from dopsd.support.errors import UserError
 from dopsd.support.files import read_json, write_json
+from dopsd.training.state import fingerprint
 
 
 def device_name(device: str) -> str:
@@ -48,7 +50,24 @@ class Study:
         made = side_by_side(_kept_by, calls, execute, device, what, self.store.folder / "cluster")
         return {k: folder for k, folder in found.items() if folder} | dict(zip(missing, made, strict=True))
 
+    def _published(
+        self,
+        what: str,
+        keys_of: Mapping[Cell, str],
+        jobs: Mapping[str, tuple[Callable[..., Path], tuple]],
+        place: Callable[[str, str, int], Path],
+        root: Path,
+    ) -> dict[Cell, Path]:
+        """Every cell's finished folder, published at its place under `root` and nothing else there. Cells of one key (two
+        methods that trained the same weights, say) share what was made."""
+        places = {cell: place(*cell) for cell in keys_of}
+        made = self._run(what, jobs, {k: places[cell] for cell, k in keys_of.items()})
+        finished = {cell: made[k] for cell, k in keys_of.items()}
+        publish({places[cell]: folder for cell, folder in finished.items()}, root)
+        return finished
+
     def _concept(self, name: str) -> str:
+        """What is in a concept's set; UserError where it is not there."""
         folder = paths.concept_set(name)
         if not (folder / "data.jsonl").exists():
             raise UserError(f"{folder}: missing; run `dvc repro fetch`")
@@ -63,12 +82,12 @@ class Study:
         """
         p, concept = self.params, paths.concept_set(self.params.step_size.concept)
         settings, seen = keys.search(p), keys.instruments()
-        known = dict(list(pd.read_csv(table).groupby("key"))) if _has_keys(table) else {}
+        known = dict(list(pd.read_csv(table).groupby("key"))) if table.exists() else {}
         candidates, jobs = {}, {}
         for name, method in self.methods.items():
             given = self._concept(p.step_size.concept), keys.weights(p.backbone, method.needs.seen), seen
             for rate in p.step_size.candidates:
-                k = key("search", settings[name], *given, p.step_size.seed, rate)
+                k = fingerprint("search", settings[name], *given, p.step_size.seed, rate)
                 candidates[k] = name, rate
                 arguments = (p.backbone, method, p.train, p.evaluate, concept, p.step_size.seed, rate)
                 title = f"{name} {p.step_size.concept} {rate:g}"
@@ -87,21 +106,19 @@ class Study:
         """Every trained cell, to models/lora/<method>/<concept>/<seed>."""
         p, settings, rates = self.params, keys.train(self.params), read_json(paths.STEP_SIZE)
         weights = {name: keys.weights(p.backbone, m.needs.seen) for name, m in self.methods.items()}
-        cells, jobs = {}, {}
+        keys_of, jobs = {}, {}
         for cell in grid.trained(p.grid):
             method = self.methods[cell.method]
             if cell.method not in rates:
                 raise UserError(f"{paths.STEP_SIZE}: no step size for {cell.method!r}; run `dvc repro step_size`")
             rate = rates[cell.method]["value"]
             given = self._concept(cell.concept), weights[cell.method]
-            k = key("train", settings[cell.method], *given, cell.seed, rate)
+            k = fingerprint("train", settings[cell.method], *given, cell.seed, rate)
             manifest = paths.concept_set(cell.concept) / "data.jsonl"
-            cells[k] = cell
+            keys_of[cell] = k
             arguments = (p.backbone, method, p.train, manifest, cell.seed, rate, self.store.work(k), cell.name)
             jobs[k] = (train_cell, arguments)
-        places = {k: paths.adapters(*cell) for k, cell in cells.items()}
-        made = self._run("train", jobs, places)
-        publish({places[k]: made[k] for k in cells}, paths.LORA)
+        self._published("train", keys_of, jobs, paths.adapters, paths.LORA)
 
     # --- draw
 
@@ -109,24 +126,21 @@ class Study:
         """What every cell draws, to samples/cells/<method>/<concept>/<seed>."""
         p, shared = self.params, keys.draw(self.params)
         weights = keys.weights(p.backbone, seen=False)
-        cells, jobs = {}, {}
+        keys_of, jobs = {}, {}
         for cell in grid.drawn(p.grid):
-            todo, concept = grid.drawings(p, cell), None
+            todo, concept, seen = grid.drawings(p, cell), None, None
             if cell.concept != paths.ORDINARY:
-                concept = paths.concept_set(cell.concept)
-                self._concept(cell.concept)
+                concept, seen = paths.concept_set(cell.concept), self._concept(cell.concept)
             adapter = paths.adapters(*cell) if cell.method in p.grid.trained else None
             if adapter and not adapter.is_dir():
                 raise UserError(f"{adapter}: the adapter is missing; run `dvc repro train`")
-            given = concept and content(concept), adapter and content(adapter, (CARD,)), weights
-            k = key("draw", shared, *given, cell.seed, cell.method == "described", todo)
-            cells[k] = cell
+            given = seen, adapter and content(adapter, (CARD,)), weights
             described = cell.method == "described"
+            k = fingerprint("draw", shared, *given, cell.seed, described, todo)
+            keys_of[cell] = k
             arguments = (p.backbone, adapter, concept, described, cell.seed, todo, p.evaluate, self.store.work(k))
             jobs[k] = (draw_cell, arguments)
-        places = {k: paths.samples(*cell) for k, cell in cells.items()}
-        made = self._run("draw", jobs, places)
-        publish({places[k]: made[k] for k in cells}, paths.PICTURES_OF_CELLS)
+        self._published("draw", keys_of, jobs, paths.samples, paths.PICTURES_OF_CELLS)
 
     # --- evaluate
 
@@ -136,7 +150,7 @@ class Study:
         seen = keys.instruments()
         before = {c.seed: paths.samples(*c) for c in grid.ordinary(p.grid)}
         plain = {c.seed: grid.drawings(p, c) for c in grid.ordinary(p.grid)}
-        cells, jobs = {}, {}
+        keys_of, jobs = {}, {}
         for cell in grid.scored(p.grid):
             pictures, todo, concept = paths.samples(*cell), grid.drawings(p, cell), paths.concept_set(cell.concept)
             for folder in (pictures, before[cell.seed]):
@@ -144,26 +158,20 @@ class Study:
                     raise UserError(f"{folder}: no pictures; run `dvc repro draw`")
             given = content(pictures, (CARD,)), content(before[cell.seed], (CARD,)), self._concept(cell.concept), seen
             described = cell.method == "described"
-            k = key("score", shared, *given, cell.seed, described, todo)
-            cells[k] = cell
+            k = fingerprint("score", shared, *given, cell.seed, described, todo)
+            keys_of[cell] = k
             sheets = (pictures, before[cell.seed], todo, plain[cell.seed])
             arguments = (*sheets, concept, described, cell.seed, p.evaluate, self.store.work(k))
             jobs[k] = (score_pictures, arguments)
-        places = {k: paths.scores(*cell) for k, cell in cells.items()}
-        made = self._run("evaluate", jobs, places)
-        publish({places[k]: made[k] for k in cells}, paths.SCORES)
+        finished = self._published("evaluate", keys_of, jobs, paths.scores, paths.SCORES)
         together: dict[Path, dict] = {}
-        for k, cell in cells.items():
+        for cell, folder in finished.items():
             file = paths.cells(cell.method, cell.concept)
-            together.setdefault(file, {})[str(cell.seed)] = read_json(made[k] / "scores.json")
+            together.setdefault(file, {})[str(cell.seed)] = read_json(folder / "scores.json")
         for file, scores in together.items():
             write_json(scores, file)
         for file in set((paths.METRICS / "cells").rglob("*.json")) - set(together):
             file.unlink()
-
-
-def _has_keys(table: Path) -> bool:
-    return table.exists() and "key" in pd.read_csv(table, nrows=0).columns
 
 
 def _kept_by(store: Store, k: str, function: Callable[..., Path], arguments: tuple, device: str) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 from pathlib import Path
@@ -12,11 +11,6 @@ from dopsd.support.files import read_json, write_json
 from dopsd.training.loop import TIME_FILE
 
 CARD = "cell.json"  # in every kept folder: its key, and what it ran on
-
-
-def key(*parts: object) -> str:
-    """Sixteen hex digits of plain values."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def content(path: Path, leave_out: tuple[str, ...] = ()) -> str:

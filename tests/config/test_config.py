@@ -45,6 +45,7 @@ def test_the_repositorys_own_file_is_valid_and_frozen(params):
         ("grid.trained", ["sft", "magic"], r"grid\.trained names 'magic', which has no entry in methods"),
         ("grid.references", ["described"], r"references must hold untouched"),
         ("step_size.concept", "beacon", r"choose the step size on another"),
+        ("probe.layers", [-1], r"probe\.layers \[-1\] lacks backbone\.teacher_layer -2"),
         ("grid.seeds", [0, 0], r"grid: .*seeds must name each value once"),
         ("backbone.dtype", "int8", r"backbone\.dtype: .*'float32'"),
     ],

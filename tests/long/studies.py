@@ -29,7 +29,9 @@ TAKEN = (
 )
 MADE = ("data/concepts", "models/lora", "samples", "reports", "dvc.lock")  # by `dvc repro`
 TINY = tiny.STUDY | {"probe": {"nfe": [1], "layers": [-2], "images": 24, "table_images": 24}}
-CELLS = re.compile(r"^(\w+): (\d+) cells, (\d+) kept, (\d+) to run$", re.MULTILINE)
+CELLS = re.compile(r"^([\w ]+): (\d+) cells, (\d+) kept, (\d+) to run$", re.MULTILINE)
+SEARCH = {"step_size train": 4, "step_size draw": 5, "step_size evaluate": 4}  # two candidates of two methods
+ALL = SEARCH | {"train": 4, "draw": 10, "evaluate": 8}  # cells that the tiny study runs from nothing
 PROGRAMS = Path(sys.executable).parent
 
 

@@ -186,11 +186,11 @@ def test_a_cache_file_appears_whole(tmp_path, item, monkeypatch):
 
 def test_a_bar_shows_how_sets_of_several_pictures_are_encoded(tmp_path, monkeypatch):
     bars = []
-    monkeypatch.setattr(encoded, "tqdm", lambda items, **how: bars.append(how) or items)
+    monkeypatch.setattr(encoded, "progress", lambda items, **how: bars.append(how) or items)
     items = [make(tmp_path, "a"), make(tmp_path, "b")]
     for n in (1, 2):
         Encoded(Encoders(), items[:n], False)
-    assert bars == [{"desc": "encode", "disable": n < 2, "leave": False} for n in (1, 2)]
+    assert bars == [{"desc": "encode", "leave": False, "shown": n > 1} for n in (1, 2)]
 
 
 def test_draws_are_of_one_bucket_by_its_size_and_uniform_inside():

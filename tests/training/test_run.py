@@ -100,12 +100,12 @@ class Bar:
 def test_the_bar_says_where_a_training_is(started, monkeypatch, main):
     one, _, folder = started
     one.step, bars = 2, []
-    monkeypatch.setattr("dopsd.training.loop.tqdm", lambda **how: bars.append(Bar(**how)) or bars[-1])
+    monkeypatch.setattr("dopsd.training.loop.progress", lambda **how: bars.append(Bar(**how)) or bars[-1])
     monkeypatch.setattr("dopsd.training.loop.memory", lambda device: f"memory of {device}")
     monkeypatch.setattr(type(one.accelerator), "is_main_process", main)
     run(one, Visits(), folder, "corgi", None)
     (bar,) = bars
-    assert bar.how == {"total": 4, "initial": 2, "desc": "corgi", "disable": not main} and bar.steps == 2
+    assert bar.how == {"total": 4, "initial": 2, "desc": "corgi", "shown": main} and bar.steps == 2
     assert bar.said == [{"loss": f"{row[1]:.4f}", "memory": "memory of cpu"} for row in one.log]
 
 

@@ -131,11 +131,11 @@ def test_features_are_kept_where_it_is_said(trained, tmp_path):
 
 def test_previews_are_drawn_and_the_bar_has_the_name(trained, monkeypatch):
     bars, steps = [], []
-    bar = loop.tqdm
-    monkeypatch.setattr(loop, "tqdm", lambda **how: bars.append(how) or bar(**how))
+    bar = loop.progress
+    monkeypatch.setattr(loop, "progress", lambda **how: bars.append(how) or bar(**how))
     trained(preview=Preview(2, steps.append), name="corgi")
     assert steps == [0, 2, 4]
-    assert bars == [{"total": 4, "initial": 0, "desc": "corgi", "disable": False}]
+    assert bars == [{"total": 4, "initial": 0, "desc": "corgi", "shown": True}]
 
 
 def test_a_killed_training_goes_on_from_its_state(trained, options, monkeypatch, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from PIL.Image import Image
@@ -16,6 +17,18 @@ DESCRIBE = (
     "Describe this picture in one sentence, as a prompt that an image generator could draw it from. Call the main subject "
     "[V] and do not describe the subject itself; say where it is, what it does, and the light."
 )
+
+
+def user_turn(processor: Any, pictures: Sequence[Image], text: str) -> BatchFeature:
+    """One user turn, the pictures first, no system prompt, and the start of the answer, as a VLM's processor makes it."""
+    parts = [{"type": "image", "image": p.convert("RGB")} for p in pictures] + [{"type": "text", "text": text}]
+    return processor.apply_chat_template(
+        [{"role": "user", "content": parts}],
+        tokenize=True,
+        add_generation_prompt=True,
+        return_dict=True,
+        return_tensors="pt",
+    )
 
 
 class Vlm:
@@ -36,14 +49,7 @@ class Vlm:
         return cls(source, revision, device(backbone.device), getattr(torch, backbone.dtype), pixels)
 
     def _inputs(self, pictures: Sequence[Image], question: str) -> BatchFeature:
-        parts = [{"type": "image", "image": p.convert("RGB")} for p in pictures] + [{"type": "text", "text": question}]
-        return self.processor.apply_chat_template(
-            [{"role": "user", "content": parts}],
-            tokenize=True,
-            add_generation_prompt=True,
-            return_dict=True,
-            return_tensors="pt",
-        ).to(self.device)
+        return user_turn(self.processor, pictures, question).to(self.device)
 
     @torch.no_grad()
     def ask(self, pictures: Sequence[Image], question: str, tokens: int = 128) -> str:

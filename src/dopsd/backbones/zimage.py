@@ -21,6 +21,7 @@ from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 
 from dopsd.backbones.hub import load_part
 from dopsd.backbones.pipeline import PipelineBackbone
+from dopsd.backbones.vlm import user_turn
 from dopsd.config import backbone as config
 from dopsd.method import flow
 from dopsd.method.context import Condition, Context
@@ -125,14 +126,7 @@ class ZImage(PipelineBackbone[config.ZImage]):
     def _image_features(self, prompt: str, image: Image, layer: int) -> Condition:
         """One user turn, image first, no system prompt; every token's features, the image's included: (length, width)."""
         processor, model = self.vlm
-        parts = [{"type": "image", "image": image.convert("RGB")}, {"type": "text", "text": prompt}]
-        inputs = processor.apply_chat_template(
-            [{"role": "user", "content": parts}],
-            tokenize=True,
-            add_generation_prompt=True,
-            return_dict=True,
-            return_tensors="pt",
-        ).to(self.device)
+        inputs = user_turn(processor, [image], prompt).to(self.device)
         length = inputs["input_ids"].shape[1]
         if length > self.settings.teacher_tokens:
             raise UserError(

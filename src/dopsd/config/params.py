@@ -48,6 +48,11 @@ class Params(Section):
             raise ValueError(
                 f"step_size.concept {self.step_size.concept!r} is one of grid.concepts; choose the step size on another"
             )
+        if self.backbone.teacher_layer not in self.probe.layers:
+            raise ValueError(
+                f"probe.layers {list(self.probe.layers)} lacks backbone.teacher_layer {self.backbone.teacher_layer}, the "
+                "layer whose scores and pictures the report shows; add it"
+            )
         if unset := [m for m in self.grid.trained if m not in self.methods]:
             raise ValueError(
                 f"grid.trained names {unset[0]!r}, which has no entry in methods; write `{unset[0]}: {{}}` there"

@@ -80,6 +80,11 @@ class Evaluate(Section):
     def many(self) -> int:
         return max(self.nfe)
 
+    @property
+    def in_few_steps(self) -> Evaluate:
+        """The same, all drawn in the few steps."""
+        return self.model_copy(update={"nfe": (self.few,), "nfe_sweep": ()})
+
 
 class Probe(Section):
     """The in-context probe."""
@@ -87,7 +92,7 @@ class Probe(Section):
     also: tuple[str, ...]
     contexts: tuple[Literal["text", "image_text", "wrong_image_text", "image"], ...]
     nfe: Annotated[tuple[Count, ...], Field(min_length=1)]
-    layers: tuple[Layer, ...]
+    layers: Annotated[tuple[Layer, ...], Field(min_length=1)]  # backbone.teacher_layer among them
     images: Sheet
     table_images: Sheet
     seed: int

@@ -8,13 +8,13 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
 from torch import Tensor
-from tqdm import tqdm
 
 from dopsd.backbones.base import Backbone
 from dopsd.method.context import Context
 from dopsd.method.rollout import sample
 from dopsd.support.errors import UserError
 from dopsd.support.pictures import from_bytes, to_bytes
+from dopsd.support.progress import progress
 
 
 @torch.no_grad()
@@ -31,7 +31,7 @@ def draw(
     starts = range(0, len(noise), batch_size)
     mine = starts[state.process_index :: state.num_processes]
     out: dict[int, Tensor] = {}
-    for start in tqdm(mine, desc=what, mininterval=5, disable=what is None or not state.is_main_process):
+    for start in progress(mine, desc=what, mininterval=5, shown=what is not None and state.is_main_process):
         part = contexts[start : start + batch_size]
         x = noise[start : start + batch_size].to(backbone.device)
         images = backbone.decode(sample(lambda x_t, t, c=part: backbone.velocity(x_t, t, c), x, grid))

@@ -20,9 +20,12 @@ Result = TypeVar("Result")
 JOBS = "DOPSD_JOBS"  # of the environment: jobs at a time, for one run
 
 
+THREADS = 1  # of a job on the CPU, whatever else runs: sums are ordered by threads, so another number moves last digits
+
+
 @dataclass(frozen=True)
 class Place:
-    """Where a job runs: "cpu", "cuda:0", ..., and its share of the cores."""
+    """Where a job runs: "cpu", "cuda:0", ..., and with how many threads."""
 
     device: str
     threads: int
@@ -31,8 +34,8 @@ class Place:
 def places(settings: Execute, device: str) -> list[Place]:
     """A place for each job that may run at a time. device: "auto", "cpu" or "cuda", as the backbone asks.
 
-    On GPUs `settings.jobs_per_gpu` on each; on the CPU as many as there are cores; `settings.jobs`, or DOPSD_JOBS, where
-    that is given. UserError where DOPSD_JOBS is no number.
+    On GPUs `settings.jobs_per_gpu` on each, with an equal share of the cores; on the CPU as many as there are cores, with
+    one thread each; `settings.jobs`, or DOPSD_JOBS, where that is given. UserError where DOPSD_JOBS is no number.
     """
     gpus = torch.cuda.device_count() if device != "cpu" else 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -42,26 +45,25 @@ def places(settings: Execute, device: str) -> list[Place]:
     except ValueError:
         raise UserError(f"{JOBS}={asked!r} of the environment: give a number of jobs, or unset it") from None
     names = [f"cuda:{i % gpus}" if gpus else "cpu" for i in range(jobs)]
-    return [Place(name, max(1, cores // jobs)) for name in names]
+    return [Place(name, max(1, cores // jobs) if gpus else THREADS) for name in names]
 
 
-def _numbered(function: Callable[..., Result], place: Place, number: int, *arguments) -> tuple[int, Result]:
-    """Run a job on its GPU, or on the CPU, with as many threads as this process has."""
-    if place.device.startswith("cuda"):
-        torch.cuda.set_device(place.device)
-    return number, function(*arguments, place.device)
-
-
-def _in_worker(function: Callable[..., Result], place: Place, number: int, *arguments) -> tuple[int, Result]:
-    """`_numbered` in a process of its own, on its share of the cores."""
+def _in_place(function: Callable[..., Result], place: Place, number: int, *arguments) -> tuple[int, Result]:
+    """Run a job on its GPU, or on the CPU, with its number of threads."""
+    before = torch.get_num_threads()
     torch.set_num_threads(place.threads)
-    return _numbered(function, place, number, *arguments)
+    try:
+        if place.device.startswith("cuda"):
+            torch.cuda.set_device(place.device)
+        return number, function(*arguments, place.device)
+    finally:
+        torch.set_num_threads(before)
 
 
 def _caught(function: Callable[..., Result], place: Place, number: int, *arguments) -> tuple[int, Result | UserError]:
-    """`_in_worker` on a cluster, where an error that is raised comes back as a trace of text only."""
+    """`_in_place` on a cluster, where an error that is raised comes back as a trace of text only."""
     try:
-        return _in_worker(function, place, number, *arguments)
+        return _in_place(function, place, number, *arguments)
     except UserError as error:
         return number, error
 
@@ -79,8 +81,7 @@ def side_by_side(
     if settings.cluster != "none":
         return _on_cluster(function, jobs, settings, device, what, work)
     at = places(settings, device)[: len(jobs)]
-    run = _numbered if len(at) == 1 else _in_worker
-    calls = (joblib.delayed(run)(function, at[i % len(at)], i, *job) for i, job in enumerate(jobs))
+    calls = (joblib.delayed(_in_place)(function, at[i % len(at)], i, *job) for i, job in enumerate(jobs))
     parallel = joblib.Parallel(
         len(at),
         return_as="generator_unordered",
@@ -93,7 +94,7 @@ def side_by_side(
 
 @contextmanager
 def _without_bars() -> Iterator[None]:
-    """Processes that start within show no bars but their trainings', which would overwrite this one's."""
+    """Processes that start within show no bars, which would overwrite this one's."""
     before = os.environ.get("TQDM_DISABLE")
     os.environ["TQDM_DISABLE"] = "1"  # tqdm reads it when it is imported
     try:
@@ -122,7 +123,7 @@ def _on_cluster(
     )
     if settings.cluster == "slurm":
         executor.update_parameters(slurm_array_parallelism=settings.jobs or len(jobs), **settings.slurm)
-    place = Place("cuda:0" if settings.gpus else "cpu", settings.cores)
+    place = Place("cuda:0", settings.cores) if settings.gpus else Place("cpu", THREADS)
     with executor.batch():
         submitted = [executor.submit(_caught, function, place, i, *job) for i, job in enumerate(jobs)]
     out = _gathered((job.result() for job in submitit.helpers.as_completed(submitted)), len(jobs), what)

@@ -12,6 +12,7 @@ from typing import Any
 from dopsd import backbones, objectives
 from dopsd.config.backbone import Backbone
 from dopsd.config.params import Params
+from dopsd.config.study import Evaluate
 from dopsd.study import code
 from dopsd.study.grid import fetched, methods
 from dopsd.study.store import content
@@ -57,17 +58,15 @@ def draw(params: Params) -> str:
     return fingerprint(ran, asked, _backbone(params.backbone, seen=False))
 
 
-def score(params: Params) -> str:
-    """What scoring depends on, whatever was drawn."""
-    return fingerprint(code.digest(["dopsd.study.score"]), params.evaluate.model_dump(exclude={"batch_size"}))
+def score(settings: Evaluate) -> str:
+    """What scoring depends on, whatever was drawn (which sheets were is a cell's own)."""
+    return fingerprint(code.digest(["dopsd.study.score"]), settings.model_dump(exclude={"batch_size", "nfe_sweep"}))
 
 
 def search(params: Params) -> dict[str, str]:
-    """For each trained method: what a candidate of its learning rate depends on, the rate apart."""
-    ran = code.digest(["dopsd.study.search"])
-    return {
-        m: fingerprint(ran, k, draw(params), score(params), params.step_size.concept) for m, k in train(params).items()
-    }
+    """For each trained method: what the score of a candidate of its learning rate depends on, the rate apart."""
+    looked = draw(params), score(params.evaluate.in_few_steps), code.digest(["dopsd.evaluation.step_size"])
+    return {m: fingerprint(k, *looked, params.step_size.concept) for m, k in train(params).items()}
 
 
 def _stage(module: str, *more: str) -> str:
@@ -117,7 +116,12 @@ def all_stages(params: Params) -> dict[str, dict]:
             "weights": fingerprint(unseen),
             **over,
         },
-        "evaluate": {"code": score(params), "methods": list(grid.methods), "weights": fingerprint(looking), **over},
+        "evaluate": {
+            "code": score(params.evaluate),
+            "methods": list(grid.methods),
+            "weights": fingerprint(looking),
+            **over,
+        },
         "miniature": {
             "code": _stage("miniature"),
             "settings": params.miniature.model_dump(),

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from tqdm import tqdm
 
 from dopsd.backbones.base import Backbone
 from dopsd.config.backbone import Model
 from dopsd.method.context import Condition, Context
 from dopsd.sets.items import Item
 from dopsd.support.pictures import from_pil
+from dopsd.support.progress import progress
 from dopsd.training import state
 
 
@@ -91,7 +91,7 @@ class Encoded:
 
     def __init__(self, backbone: Backbone, items: list[Item], with_teacher: bool, cache: Path | None = None):
         self.visits: dict[tuple[int, int], list[list[Visit]]] = {}
-        for item in tqdm(items, desc="encode", disable=len(items) < 2, leave=False):
+        for item in progress(items, desc="encode", leave=False, shown=len(items) > 1):
             tensors, n = self._tensors(backbone, item, with_teacher, cache), len(item.captions)
             student = _unpacked("student", tensors, n)
             teacher = _unpacked("teacher", tensors, n) if with_teacher else [None] * n

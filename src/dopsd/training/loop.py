@@ -16,7 +16,6 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
-from tqdm import tqdm
 
 from dopsd.backbones.base import Backbone
 from dopsd.config.train import Train
@@ -26,6 +25,7 @@ from dopsd.sets.items import Item
 from dopsd.support import seeds
 from dopsd.support.errors import UserError
 from dopsd.support.files import sort_metadata, write_json
+from dopsd.support.progress import progress
 from dopsd.training import state
 from dopsd.training.encoded import Encoded, content
 from dopsd.training.graphs import Recorded
@@ -207,7 +207,7 @@ def run(training: Training, data: Encoded, folder: Path, name: str, preview: Pre
     """Train to the end, with checkpoints, previews and states to go on from in `folder`. Raises Stopped on Ctrl-C."""
     settings, main = training.settings, training.accelerator.is_main_process
     state_file, saved, stopping = folder / "state.pt", time.time(), False
-    bar = tqdm(total=settings.steps, initial=training.step, desc=name, disable=not main)
+    bar = progress(total=settings.steps, initial=training.step, desc=name, shown=main)
     with bar, asked_to_stop() as stop:
         if preview and training.step == 0:
             preview.draw(0)

@@ -77,6 +77,8 @@ def test_the_comparison_from_fetch_to_report(folder, stage):
     )
     stage("dopsd.stages.fetch")
     assert (folder / "data/concepts/medal/data.jsonl").exists()
+    stage("dopsd.stages.prompts")
+    assert (folder / "data/prompts/medal.jsonl").exists() and (folder / "data/prompts/ordinary.jsonl").exists()
     stage("dopsd.stages.step_size")
     stage("dopsd.stages.probe")
     assert failing_stage(folder, "dopsd.stages.draw").startswith(

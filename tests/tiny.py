@@ -239,14 +239,8 @@ STUDY = {  # params.yaml's sections, made so small that a study runs in a minute
     "grid": {"concepts": ["beacon"], "seeds": [0, 1]},
     "train": {"steps": 2, "checkpoints": [1], "batch_size": 2, "lora_rank": 2},
     "step_size": {"candidates": [1e-4, 1e-3]},
-    "evaluate": {
-        "scenes": 2,
-        "noises": 2,
-        "ordinary": 8,
-        "nfe": [1, 2],
-        "nfe_sweep": [3],
-        "renders": 8,
-        "batch_size": 8,
-    },
+    "prompts": {"new": 2, "noises": 2, "ordinary": 8},
+    "instruments": {"world_frechet": {"features": "reader", "renders": 8}},
+    "evaluate": {"nfe": [1, 2], "nfe_sweep": [3], "batch_size": 8},
     "miniature": {"images": 24, "prompts": 2, "noises": 2},
 }

@@ -24,8 +24,8 @@ from dopsd.training.weights import put
 
 CORGI = Path(__file__).parents[3] / "shared" / "data" / "corgi"
 SHORT = ["train.steps=4", "train.checkpoints=[2]", "train.lora_rank=4", "train.lora_alpha=8", "tune.size=64"]
-SHORT += [f"measure.{k}=null" for k in ("writer", "dino", "lpips", "clip", "judge", "reward")]
-SHORT += ["measure.ordinary_prompts=8"]
+SHORT += [f"instruments.{k}=null" for k in ("dino", "lpips", "clip", "judge", "reward", "frechet", "kid")]
+SHORT += ["prompts.source=captions", "prompts.ordinary=8"]
 PRESET = {"zimage": "zimage", "klein": "klein-4b", "miniature": "mini-turbo"}
 
 
@@ -140,9 +140,9 @@ def test_alpha_is_folded_into_the_exported_weights(preset, pictures, tmp_path):
 
 
 def test_the_miniature_learns_a_concept_from_rendered_pictures(preset, tmp_path):
-    from dopsd.evaluation.instruments.fidelity import concept_fidelity
+    from dopsd.evaluation import by_world
+    from dopsd.evaluation.fidelity import concept_fidelity
     from dopsd.evaluation.instruments.reader import load_reader
-    from dopsd.evaluation.prompts import for_concept
     from dopsd.world.concepts import load_training, write_concept_set
 
     root = Path(__file__).parents[2]
@@ -151,21 +151,21 @@ def test_the_miniature_learns_a_concept_from_rendered_pictures(preset, tmp_path)
     given = load_preset("mini-turbo").model_copy(update={"backbone": preset("miniature").backbone})
     out = job.tune(given, items, "beacon", tmp_path / "out")
     training, reader = load_training(tmp_path / "beacon"), load_reader(root / "models" / "mini-reader")
-    scenes = for_concept("beacon", 8, 2, 0, described=False, training=training.attributes)
+    rows = by_world.for_concept("beacon", 8, 2, 0, training.attributes)
     model = backbones.load(given.backbone)
-    noise, context = scenes.noise(model.latent_shape(64, 64), 0), model.context(scenes.texts)
+    asked, wanted = drawing.Asked.of(model, rows), by_world.scenes_of(rows).attributes
 
     def fidelity() -> float:
-        read = reader.read(drawing.draw(model, context, noise, 4, 16))
-        return float(concept_fidelity(read, scenes.scenes.attributes, training.concept).mean())
+        read = reader.read(torch.stack(asked.drawn(model, 4, 0.0, 16)))
+        return float(concept_fidelity(read, wanted, training.concept.attributes).mean())
 
     before = fidelity()
     put(model, out)
     assert fidelity() > before + 0.2
     scores = read_json(out / "measured.json")["scores"]
-    assert set(scores) == {"clip_image", "kernel_distance", "frechet_distance"}
-    assert scores["clip_image"]["difference"]["value"] > 0
-    assert f"{scores['clip_image']['tuned']['value']:.4f}" in (out / "README.md").read_text()
+    assert set(scores) == {"clip_i", "copying", "retention_kid", "retention_frechet"}
+    assert scores["clip_i"]["difference"]["value"] > 0
+    assert f"{scores['clip_i']['tuned']['value']:.4f}" in (out / "README.md").read_text()
 
 
 def test_full_fine_tuning_of_a_persons_pictures(preset, pictures, tmp_path):
@@ -267,7 +267,7 @@ def test_the_command_line(tmp_path, monkeypatch):
     assert "Not measured" in (tmp_path / "o" / "README.md").read_text()
     result = run(cli.app, ["measure", str(tmp_path / "o"), "--images", str(folder), "--name", "thing"])
     assert result.exit_code == 0, result.output
-    assert "kernel distance" in (tmp_path / "o" / "README.md").read_text()
+    assert "retention kid" in (tmp_path / "o" / "README.md").read_text()
     draw = [
         "draw",
         "a [V]",

@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from dopsd.config.params import load, load_preset
+from dopsd.config.study import Prompts
 from dopsd.support.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -55,19 +56,21 @@ def test_a_wrong_value_names_file_field_and_remedy(write, path, value, message):
         load(write(path, value))
 
 
-def test_texts_are_not_scored_by_a_clip_that_has_no_words_for_them():
-    with pytest.raises(UserError, match=r"measure\.clip: .*text true needs tokenizer open_clip"):
-        load_preset("mini-turbo", ["measure.clip.text=true"])
+@pytest.mark.parametrize(
+    ("prompts", "said"),
+    [({"source": "vlm"}, "source vlm needs a writer"), ({"source": "files"}, "source files needs a folder")],
+)
+def test_prompts_say_what_their_source_needs(prompts, said):
+    with pytest.raises(Exception, match=said):
+        Prompts(new=1, ordinary=8, **prompts)
 
 
-def test_the_comparison_is_not_for_a_model_without_a_vlm(tmp_path):
-    tree = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    file = tmp_path / "params.yaml"
-    file.write_text(
-        yaml.safe_dump({k: v for k, v in tree.items() if k not in ("backbone", "train")} | {"extends": "klein-4b"})
-    )
-    with pytest.raises(UserError, match=r"the file: .*dopsd tune --backbone klein-4b"):
-        load(file)
+def test_a_learning_rate_is_given_or_searched(write):
+    with pytest.raises(
+        UserError, match=r"step_size: no learning rate of 'dopsd': give it \(given: \{dopsd: 1\.0e-4\}\), or"
+    ):
+        load(write("step_size", {"given": {"sft": 1e-4}}))
+    assert load(write("step_size", {"given": {"sft": 1e-4, "dopsd": 1e-3}})).searched == ()
 
 
 def test_a_file_says_only_what_differs_from_the_preset_it_extends(write, tmp_path):

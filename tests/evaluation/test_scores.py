@@ -1,20 +1,36 @@
 """The evaluation against a model that is known to be perfect, blurred, or copying: the scores have to say so."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
 
 from dopsd.config.study import Evaluate
-from dopsd.evaluation import prompts, scores
-from dopsd.evaluation.sheets import asked, draw_sheets, keep, kept, ordinary, sheets
+from dopsd.evaluation import by_world, rows, scores
+from dopsd.evaluation.drawing import Asked
+from dopsd.evaluation.instruments import Panel, world_frechet
+from dopsd.evaluation.rows import NEW, ORDINARY, REFERENCE, REWRITE, of_kind
+from dopsd.evaluation.scores import Cell, Drawn, score_cell
+from dopsd.evaluation.sheets import Sheet, along, files, keep, kept
+from dopsd.report import cells
+from dopsd.sets.jsonl import read_set
 from dopsd.support.errors import UserError
-from dopsd.support.pictures import contact_sheet, tiles
-from dopsd.world.concepts import ConceptPictures, training_scenes
+from dopsd.support.pictures import contact_sheet, from_pil, tiles
+from dopsd.world.concepts import load_training, write_concept_set
 from dopsd.world.scenes import CONCEPTS, render
 
-SETTINGS = Evaluate(scenes=4, noises=2, ordinary=10, nfe=(2, 3), nfe_sweep=(1, 2, 3), renders=12, batch_size=5)
+SETTINGS = Evaluate(nfe=(2, 3), nfe_sweep=(1, 2, 3), batch_size=5)
+INSTRUMENTS = {
+    "reader": {"model": "none"},
+    "sharpness": {},
+    "mini_clip": {"model": "none"},
+    "frechet": {"features": "reader"},
+    "kid": {"features": "reader"},
+    "world_frechet": {"features": "reader", "renders": 12},
+}
 
 
 class Painter:
@@ -22,8 +38,9 @@ class Painter:
 
     device = torch.device("cpu")
 
-    def __init__(self, known: list[prompts.Prompts], change=lambda images: images):
-        self.pictures = {t: p for k in known for t, p in zip(k.texts, change(render(k.scenes)), strict=True)}
+    def __init__(self, asked, change=lambda images: images):
+        pictures = change(render(by_world.scenes_of(asked)))
+        self.pictures = {r.text: p for r, p in zip(asked, pictures, strict=True)}
 
     def latent_shape(self, height, width):
         return 3, height, width
@@ -31,7 +48,7 @@ class Painter:
     def step_grid(self, steps, size=None):
         return torch.linspace(0, 1, steps + 1)
 
-    def context(self, texts):
+    def context(self, texts, references=None):
         return [self.pictures[t] for t in texts]
 
     def velocity(self, x_t, t, context):
@@ -44,9 +61,9 @@ class Painter:
 class Oracle:
     """Reads a picture as the known scene that it is nearest to."""
 
-    def __init__(self, known: list[prompts.Prompts]):
-        self.images = torch.cat([self.features(render(k.scenes)) for k in known])
-        self.attributes = torch.cat([k.scenes.attributes for k in known])
+    def __init__(self, asked):
+        scenes = by_world.scenes_of(asked)
+        self.images, self.attributes = self.features(render(scenes)), scenes.attributes
 
     def features(self, images):
         return F.avg_pool2d(images, 16).flatten(1)
@@ -60,120 +77,164 @@ class Eyes:
         return F.normalize(F.avg_pool2d(images, 8).flatten(1), dim=1)
 
 
+def panel(asked) -> Panel:
+    """The study's instruments, with an oracle in the place of the reader and plain pixels in the CLIP's."""
+    made = Panel(INSTRUMENTS, torch.device("cpu"), "a test")
+    for name, attribute, eye in (("reader", "reader", Oracle(asked)), ("mini_clip", "clip", Eyes())):
+        instrument = object.__new__(made.kinds[name])
+        setattr(instrument, attribute, eye)
+        made._open[name] = instrument
+    world_frechet.held_out.cache_clear()  # it keeps features, of the reader that saw it last
+    return made
+
+
 @pytest.fixture(scope="module")
-def cell():
-    concept = CONCEPTS["beacon"]
-    scenes = training_scenes(concept, 3, 0)
-    training = ConceptPictures(concept, render(scenes), scenes.attributes)
-    wanted = asked(training, SETTINGS, 0, described=False)
-    known = [wanted["scenes"], wanted["ordinary"]]
-    tools = scores.Instruments(Oracle(known), Eyes())
-    plain = [s for s in sheets(SETTINGS, [0], every_nfe=True) if s[1] == "ordinary"]
-    drawn = draw_sheets(Painter(known), iter([0]), {"ordinary": ordinary(SETTINGS, 0)}, plain, 0, 5)
-    untouched = {nfe: images for (_, _, nfe), images in drawn}
-    renders = scores.render_features(tools.reader, SETTINGS, 0)
-    return SimpleNamespace(
-        known=known, training=training, untouched=untouched, renders=renders, tools=tools, wanted=wanted
-    )
+def study(tmp_path_factory):
+    """A concept's set, its prompts, and what the untouched, perfect model drew of the ordinary ones."""
+    folder = tmp_path_factory.mktemp("study")
+    write_concept_set("beacon", folder / "beacon", 3, 0)
+    asked = by_world.for_concept("beacon", 4, 2, 0, load_training(folder / "beacon").attributes)
+    asked = [*asked, *by_world.ordinary(10, 0)]
+    plain = [Sheet(0, ORDINARY, nfe) for nfe in (1, 2, 3)]
+    items, own = read_set(folder / "beacon" / "data.jsonl"), CONCEPTS["beacon"].attributes
+    out = SimpleNamespace(asked=asked, items=items, own=own, plain=Drawn(folder / "plain", plain), folder=folder)
+    draw(out, Painter(asked), plain, out.plain.folder)
+    return out
 
 
-def run(cell, backbone, steps, every_nfe=False):
-    todo = sheets(SETTINGS, steps, every_nfe) if steps != [0] else [(0, "scenes", 2)]
-    pictures = dict(draw_sheets(backbone, iter(steps), cell.wanted, todo, 0, SETTINGS.batch_size))
-    scored = scores.score_cell(pictures, cell.untouched, cell.renders, cell.wanted, cell.training, cell.tools, SETTINGS)
-    return scored, pictures
+def draw(study, backbone, todo, folder):
+    for sheet in todo:
+        mine = of_kind(study.asked, sheet.kind)
+        keep(Asked.of(backbone, mine).drawn(backbone, sheet.nfe, sheet.guidance, 5), folder, sheet, mine)
 
 
-def values(numbers):
-    return {k: v["value"] for k, v in numbers.items()}
+def cell(study, *drawn: Drawn) -> Cell:
+    return Cell(drawn, study.plain, study.asked, 0, study.items, study.own)
+
+
+def run(study, backbone, steps, folder, every_nfe=False) -> pd.DataFrame:
+    todo = along(SETTINGS, steps, (NEW, ORDINARY), every_nfe)
+    draw(study, backbone, todo, folder)
+    return score_cell(cell(study, Drawn(folder, todo)), panel(study.asked))
+
+
+def flat(study, table) -> dict[int, dict[str, float]]:
+    """As the report reads it, with the untouched model's rows beside it."""
+    before = score_cell(cell(study, study.plain), panel(study.asked)).assign(method="untouched")
+    both = pd.concat([before, table.assign(method="mine")]).assign(concept="beacon", seed=0)
+    return cells.flat(both, 2, 3)["mine", "beacon", 0]
 
 
 def test_what_a_cell_draws():
-    every = [
-        (1, "scenes", 2),
-        (9, "scenes", 2),
-        *((s, "ordinary", n) for s in (1, 9) for n in (2, 3)),
-        (9, "ordinary", 1),
-    ]
-    assert sorted(sheets(SETTINGS, [1, 9], every_nfe=True)) == sorted(every)
-    assert (9, "ordinary", 1) not in sheets(SETTINGS, [1, 9], every_nfe=False)
+    every = [Sheet(s, NEW, 2) for s in (1, 9)] + [Sheet(s, ORDINARY, n) for s in (1, 9) for n in (2, 3)]
+    assert sorted(along(SETTINGS, [1, 9], (NEW, ORDINARY), True)) == sorted([*every, Sheet(9, ORDINARY, 1)])
+    assert Sheet(9, ORDINARY, 1) not in along(SETTINGS, [1, 9], (NEW, ORDINARY), False)
+    assert along(SETTINGS, [1, 9], (NEW, REWRITE), True) == [*every[:2], Sheet(9, REWRITE, 2)]
 
 
-def test_kept_pictures_are_those_that_were_drawn(cell, tmp_path):
-    _, pictures = run(cell, Painter(cell.known), [10])
-    for sheet, images in pictures.items():
-        keep(images, tmp_path, sheet)
-    again = kept(tmp_path, list(pictures), {k: len(p.texts) for k, p in cell.wanted.items()})
-    assert again.keys() == pictures.keys() and all(torch.equal(again[k], v) for k, v in pictures.items())
+def test_kept_pictures_are_those_that_were_drawn(study, tmp_path):
+    mine = of_kind(study.asked, NEW)
+    images = [from_pil(i.image()) for i in study.items][:1] * len(mine)
+    keep(images, tmp_path, Sheet(3, NEW, 4, 1.5), mine)
+    assert [f.relative_to(tmp_path).as_posix() for f in tmp_path.rglob("*.png")] == ["step-0003/new-4-g1.5.png"]
+    assert all(torch.equal(a, b) for a, b in zip(kept(tmp_path, Sheet(3, NEW, 4, 1.5), mine), images, strict=True))
+    with pytest.raises(UserError, match=r"new-8\.png: missing; run `dvc repro draw`"):
+        kept(tmp_path, Sheet(3, NEW, 8), mine)
 
 
-def test_no_checkpoint_is_an_error(cell):
-    with pytest.raises(UserError, match="no checkpoint to draw with"):
-        list(draw_sheets(Painter(cell.known), iter([]), cell.wanted, [(1, "scenes", 2)], 0, 5))
+def test_large_pictures_and_those_of_other_sizes_have_files_of_their_own(study, tmp_path):
+    row = of_kind(study.asked, NEW)[0]
+    sizes = [(1024, 1024), (64, 32), (1024, 1024), (64, 32)]
+    mine = [row.model_copy(update={"id": str(i), "height": h, "width": w}) for i, (h, w) in enumerate(sizes)]
+    images = [torch.rand(3, h, w, generator=torch.Generator().manual_seed(i)) for i, (h, w) in enumerate(sizes)]
+    keep(images, tmp_path, Sheet(0, NEW, 8), mine)
+    parts = [(f.relative_to(tmp_path).as_posix(), ks) for f, ks in files(tmp_path, Sheet(0, NEW, 8), mine)]
+    assert parts == [(f"step-0000/new-8/{i:03d}.png", ks) for i, ks in enumerate(([0], [2], [1, 3]))]
+    again = kept(tmp_path, Sheet(0, NEW, 8), mine)
+    assert all(torch.allclose(a, b, atol=0.01) for a, b in zip(again, images, strict=True))
 
 
-def test_a_perfect_model_scores_full_marks(cell):
-    scored, pictures = run(cell, Painter(cell.known), [10, 20], every_nfe=True)
-    assert list(scored["steps"]) == ["10", "20"]
-    assert list(scored["steps"]["10"]["ordinary"]) == ["2"]
-    assert sorted(scored["steps"]["20"]["ordinary"]) == ["1", "2", "3"]
-    scene = values(scored["steps"]["20"]["scenes"]["2"])
+def test_a_perfect_model_scores_full_marks(study, tmp_path):
+    table = run(study, Painter(study.asked), [10, 20], tmp_path, every_nfe=True)
+    assert list(table) == scores.COLUMNS and not table.value.isna().any()
+    by_step = flat(study, table)
+    assert list(by_step) == [10, 20]
+    assert {n.split("@")[1] for n in by_step[20] if "@" in n} == {"1", "2", "3"}
+    scene = by_step[20]
     for name in ("concept_fidelity", "adherence", "style"):
         assert scene[name] == 1.0
     assert scene["sharpness"] == pytest.approx(1, abs=0.01)
     assert scene["diversity"] == pytest.approx(0, abs=1e-5)
     assert scene["copying"] == pytest.approx(scene["copying_renders"], abs=1e-3)
-    ordinary = values(scored["steps"]["20"]["ordinary"]["2"])
-    assert ordinary["retention_frechet"] == pytest.approx(0, abs=1e-3)
-    assert ordinary["retention_adherence"] == ordinary["retention_sharpness"] == pytest.approx(1, abs=1e-3)
-    assert values(scored["steps"]["10"]["few_step_gap"]) == pytest.approx({"frechet": 1, "sharpness": 1}, abs=1e-3)
-    assert values(scored["steps"]["20"]["few_step_gap"]) == pytest.approx({"frechet": 1, "sharpness": 1}, abs=1e-3)
-    assert pictures[20, "scenes", 2].shape == (8, 3, 64, 64)
+    assert scene["retention_frechet@2"] == pytest.approx(0, abs=1e-3)
+    assert scene["retention_adherence@2"] == scene["retention_sharpness@2"] == pytest.approx(1, abs=1e-3)
+    for step in (10, 20):
+        assert by_step[step]["few_step_frechet"] == pytest.approx(1, abs=1e-3)
+        assert by_step[step]["few_step_sharpness"] == pytest.approx(1, abs=1e-3)
 
 
-def test_an_untouched_model_is_its_own_reference_and_draws_nothing_anew(cell):
-    painter = Painter(cell.known[:1])
-    painter.pictures |= {t: torch.zeros(3, 64, 64) for t in cell.known[1].texts}  # would show if drawn
-    scored, _ = run(cell, painter, [0])
-    assert values(scored["steps"]["0"]["ordinary"]["2"])["retention_frechet"] == pytest.approx(0, abs=1e-3)
+def test_every_picture_has_its_row_and_sets_have_their_blocks(study, tmp_path):
+    table = run(study, Painter(study.asked), [10], tmp_path)
+    each = table[(table.score == "adherence") & (table.kind == NEW)]
+    assert list(each.prompt) == [r.id for r in of_kind(study.asked, NEW)] and list(each.group) == list("00112233")
+    whole = table[(table.score == "retention_frechet") & (table.nfe == 2)]
+    assert list(whole.group) == ["", *(f"without {b}" for b in range(8))] and set(whole.prompt) == {""}
 
 
-def test_blur_shows_in_sharpness_and_retention(cell):
-    blurred = Painter(cell.known, lambda images: F.avg_pool2d(images, 5, stride=1, padding=2))
-    scored, _ = run(cell, blurred, [10])
-    scene, ordinary = (values(scored["steps"]["10"][k]["2"]) for k in ("scenes", "ordinary"))
-    assert scene["sharpness"] < 0.5 and ordinary["retention_sharpness"] < 0.5
-    assert ordinary["retention_frechet"] > 1e-3
+def test_blur_shows_in_sharpness_and_retention(study, tmp_path):
+    blurred = Painter(study.asked, lambda images: F.avg_pool2d(images, 5, stride=1, padding=2))
+    row = flat(study, run(study, blurred, [10], tmp_path))[10]
+    assert row["sharpness"] < 0.5 and row["retention_sharpness@2"] < 0.5
+    assert row["retention_frechet@2"] > 1e-3
 
 
-def test_collapse_in_few_steps_shows_in_the_gap(cell):
-    sharp = render(cell.known[1].scenes)
-    blurred = F.avg_pool2d(sharp, 5, stride=1, padding=2)
-    gap = scores.few_step_gap(blurred, sharp, cell.renders, cell.tools)
-    assert gap["sharpness"]["high"] < 1
+def test_collapse_in_few_steps_shows_in_the_gap(study, tmp_path):
+    sharp, blurred = (
+        Painter(study.asked, change) for change in (lambda x: x, lambda x: F.avg_pool2d(x, 5, stride=1, padding=2))
+    )
+    todo = along(SETTINGS, [10], (NEW, ORDINARY), False)
+    for sheet in todo:
+        draw(study, blurred if sheet.nfe == 2 else sharp, [sheet], tmp_path)
+    row = flat(study, score_cell(cell(study, Drawn(tmp_path, todo)), panel(study.asked)))[10]
+    assert row["few_step_sharpness"] < 0.5
 
 
-def test_copying_a_training_picture_is_seen(cell):
-    copy = Painter(cell.known, lambda images: cell.training.images[:1].expand_as(images))
-    scene = values(run(cell, copy, [10])[0]["steps"]["10"]["scenes"]["2"])
-    assert scene["copying"] == pytest.approx(1, abs=1e-4) and scene["copying"] > scene["copying_renders"]
+def test_copying_a_training_picture_is_seen(study, tmp_path):
+    picture = from_pil(study.items[0].image())
+    copy = Painter(study.asked, lambda images: picture.expand_as(images))
+    row = flat(study, run(study, copy, [10], tmp_path))[10]
+    assert row["copying"] == pytest.approx(1, abs=1e-4) and row["copying"] > row["copying_renders"]
 
 
-def test_every_number_has_its_interval(cell):
-    def check(x):
-        if "value" in x:
-            assert set(x) == {"value", "low", "high", "n"}
-            assert x["low"] <= x["value"] <= x["high"]
-        else:
-            for child in x.values():
-                check(child)
+def test_reference_rows_are_what_sets_are_held_against(study, tmp_path):
+    """With ordinary prompts from other noise, the untouched model's own distance is no longer zero."""
+    other = [r.model_copy(update={"id": f"x{r.id}", "kind": REFERENCE}) for r in of_kind(study.asked, ORDINARY)]
+    with_reference = SimpleNamespace(**vars(study) | {"asked": [*study.asked, *other]})
+    grey = Painter(study.asked, lambda images: images * 0.5)
+    draw(with_reference, grey, [Sheet(0, REFERENCE, 2)], tmp_path)
+    draw(with_reference, Painter(study.asked), [Sheet(0, ORDINARY, 2)], tmp_path)
+    plain = Drawn(tmp_path, [Sheet(0, ORDINARY, 2), Sheet(0, REFERENCE, 2)])
+    table = score_cell(replace(cell(with_reference, plain), plain=plain), panel(study.asked))
+    assert set(table.kind) == {ORDINARY}
+    assert table[(table.score == "retention_frechet") & (table.group == "")].value.item() > 0.01
 
-    check(run(cell, Painter(cell.known), [10])[0])
+
+def test_a_reference_that_was_not_drawn_is_an_error(study, tmp_path):
+    todo = [Sheet(10, ORDINARY, 7)]
+    draw(study, Painter(study.asked), todo, tmp_path)
+    with pytest.raises(UserError, match="no 7 NFE, which"):
+        score_cell(cell(study, Drawn(tmp_path, todo)), panel(study.asked))
 
 
 def test_a_contact_sheet_comes_apart_again():
-    images = torch.rand(5, 3, 4, 4)
+    images = torch.rand(5, 3, 4, 2)
     sheet = contact_sheet(images, columns=3)
-    assert sheet.shape == (3, 8, 12)
-    assert torch.equal(tiles(sheet, 4)[:5], images)
-    assert (tiles(sheet, 4)[5] == 1).all()
+    assert sheet.shape == (3, 8, 6)
+    assert torch.equal(tiles(sheet, 4, 2)[:5], images)
+    assert (tiles(sheet, 4, 2)[5] == 1).all()
+
+
+def test_rows_of_a_file_are_scored_as_those_in_memory(study, tmp_path):
+    rows.write(study.asked, tmp_path / "prompts.jsonl")
+    again = rows.read(tmp_path / "prompts.jsonl")
+    assert torch.equal(render(by_world.scenes_of(again)), render(by_world.scenes_of(study.asked)))

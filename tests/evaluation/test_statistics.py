@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from dopsd.evaluation.statistics import interval, jackknife, jackknife_blocks, paired_difference
+from dopsd.evaluation.statistics import BLOCKS, blocks, interval, jackknife, jackknifed, paired_difference
 
 
 def test_the_interval_of_a_mean_is_students():
@@ -61,7 +61,7 @@ def test_nearly_equal_values_warn_of_nothing(recwarn):
 
 def test_the_jackknife_of_a_mean_is_its_standard_error():
     values = torch.randn(12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    out = jackknife(lambda i: values[i].mean().item(), 12)
+    out = jackknife(lambda i: values[i].mean().item(), 12, 12)
     half = 1.96 * values.std().item() / 12**0.5
     assert out["n"] == 12 and out["value"] == values.mean().item()
     assert out["high"] - out["value"] == pytest.approx(half, rel=1e-10)
@@ -70,25 +70,31 @@ def test_the_jackknife_of_a_mean_is_its_standard_error():
 
 def test_the_jackknife_leaves_out_each_unit_once():
     seen = []
-    jackknife(lambda i: seen.append(i.tolist()) or 0.0, 3)
+    jackknife(lambda i: seen.append(i.tolist()) or 0.0, 3, 3)
     assert seen == [[0, 1, 2], [1, 2], [0, 2], [0, 1]]
 
 
 def test_blocks_are_equal_and_left_out_whole():
     seen = []
-    out = jackknife_blocks(lambda i: seen.append(i.tolist()) or float(len(i)), 6, blocks=3)
+    out = jackknife(lambda i: seen.append(i.tolist()) or float(len(i)), 6, 3)
     assert seen == [[0, 1, 2, 3, 4, 5], [1, 2, 4, 5], [0, 2, 3, 5], [0, 1, 3, 4]]
     assert out == {"value": 6.0, "low": 6.0, "high": 6.0, "n": 6}
 
 
-def test_as_many_blocks_as_units_are_the_units_and_forty_are_the_default():
+def test_as_many_blocks_as_units_are_the_units_and_eight_are_the_default():
     values = torch.randn(80, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
     def mean(i):
         return values[i].mean().item()
 
-    few = jackknife(lambda i: mean(i), 30)
-    assert jackknife_blocks(mean, 30) == few and jackknife_blocks(mean, 30, blocks=99) == few
-    pairs = (values[:40] + values[40:]) / 2
-    out = jackknife_blocks(mean, 80)
-    assert out["high"] - out["value"] == pytest.approx(1.96 * pairs.std().item() / 40**0.5) and out["n"] == 80
+    assert jackknife(mean, 30, 30) == jackknife(mean, 30, 99)
+    means = torch.stack([values[b::8].mean() for b in range(8)])
+    out = jackknife(mean, 80)
+    assert BLOCKS == 8 and out["n"] == 80
+    assert out["high"] - out["value"] == pytest.approx(1.96 * means.std().item() / 8**0.5)
+
+
+def test_an_interval_comes_from_kept_values_as_from_the_statistic():
+    values = torch.randn(20, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    kept = [values[k].mean().item() for k in blocks(20, 5)]
+    assert jackknifed(values.mean().item(), kept, 20) == jackknife(lambda k: values[k].mean().item(), 20, 5)

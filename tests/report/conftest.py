@@ -3,69 +3,56 @@
 import json
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
+import torch
+from made_up import CONCEPTS, FEW, MANY, METHODS, SEEDS, TRAINED, cells_of
 from PIL import Image
 
-from dopsd.report.tables import ORDINARY, SCENES
+from dopsd.config.study import Compared
+from dopsd.evaluation import by_world, rows
+from dopsd.evaluation.sheets import Sheet, keep
 from dopsd.support import paths
 
-METHODS, TRAINED, CONCEPTS, SEEDS = (
-    ["untouched", "described", "sft", "dopsd"],
-    ["sft", "dopsd"],
-    ["beacon", "fresco"],
-    [0, 1],
-)
 
-
-def number(value: float) -> dict:
-    return {"value": value, "low": value - 0.1, "high": value + 0.1, "n": 8}
-
-
-def made_up(method: str, concept: str, seed: int) -> dict:
-    """sft scores .5 + seed / 10 on everything, dopsd .2 more, the untouched ones .1; more at later steps."""
-    level = {"sft": 0.5, "dopsd": 0.7}.get(method, 0.1) + seed / 10
-    quality = ("quality_frechet", "quality_adherence", "quality_sharpness")
-
-    def at(step: int, nfe: list[int]) -> dict:
-        ordinary = {str(n): {k: number(level + n / 1000) for k in (*ORDINARY, *quality)} for n in nfe}
-        gap = {"frechet": number(level), "sharpness": number(level)}
-        scenes = {"4": {k: number(level + step / 1000) for k in SCENES}}
-        return {"scenes": scenes, "ordinary": ordinary, "few_step_gap": gap}
-
-    last = [4, 32, *([1] if seed == 0 else [])]
-    steps = {"0": at(0, last)} if method not in TRAINED else {"20": at(20, [4]), "40": at(40, last)}
-    return {"steps": steps}
+@pytest.fixture
+def cells():
+    return cells_of()
 
 
 @pytest.fixture
 def repository(tmp_path, monkeypatch):
-    """A working directory with cells, sheets, sets and losses of the made-up grid."""
+    """A working directory with sets, prompts, sheets and losses of the made-up grid: red training pictures, and tile k of a
+    sheet is grey, 10 k bright."""
     monkeypatch.chdir(tmp_path)
-    tile = Image.new("RGB", (64, 64), "red")
+    grey = [torch.full((3, 64, 64), 20 * k / 255 - 1) for k in range(16)]
     for concept in CONCEPTS:
         folder = paths.concept_set(concept) / "target_images"
         folder.mkdir(parents=True)
         for i in range(4):
-            tile.save(folder / f"{i:02d}.png")
+            Image.new("RGB", (64, 64), "red").save(folder / f"{i:02d}.png")
+        line = {"class_name": concept, "local_path_list": [f"target_images/{i:02d}.png" for i in range(4)]}
+        (folder.parent / "data.jsonl").write_text(json.dumps(line | {"h*w": "64*64", "short_en": "[V]"}) + "\n")
+        known = torch.zeros(0, 9, dtype=torch.long)
+        asked = [r for s in SEEDS for r in by_world.for_concept(concept, 8, 2, s, known)]
+        rows.write(asked, paths.prompts(concept))
         for seed in SEEDS:
             for method in METHODS:
-                folder = paths.samples(method, concept, seed)
-                folder.mkdir(parents=True)
-                numbers = np.arange(16, dtype=np.uint8).reshape(2, 8, 1).repeat(64, 0).repeat(64, 1).repeat(3, 2)
-                file = paths.sheet_file(folder, 40 if method in TRAINED else 0, "scenes", 4)
-                file.parent.mkdir()
-                Image.fromarray(numbers * 10).save(file)
+                sheet = Sheet(40 if method in TRAINED else 0, rows.NEW, FEW)
+                keep(grey, paths.samples(method, concept, seed), sheet, rows.of_kind(asked, rows.NEW, seed))
             for method in TRAINED:
                 folder = paths.adapters(method, concept, seed)
                 folder.mkdir(parents=True)
-                rows = [f"{i},{1 / (i + 1)},0.0001,0.5" for i in range(5)]
-                (folder / "loss.csv").write_text("\n".join(["step,loss,lr,grad_norm", *rows]) + "\n")
-        for method in METHODS:
-            file = paths.cells(method, concept)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps({str(seed): made_up(method, concept, seed) for seed in SEEDS}))
+                lines = [f"{i},{1 / (i + 1)},0.0001,0.5" for i in range(5)]
+                (folder / "loss.csv").write_text("\n".join(["step,loss,lr,grad_norm", *lines]) + "\n")
+    rows.write([], paths.prompts(paths.ORDINARY))
     paths.PROBE_SHEET.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (64 * 3, 64 * 5), "blue").save(paths.PROBE_SHEET)
     grid = SimpleNamespace(methods=METHODS, trained=TRAINED, concepts=CONCEPTS, seeds=SEEDS)
-    return SimpleNamespace(grid=grid, kinds={"beacon": "object", "fresco": "style"})
+    return SimpleNamespace(
+        grid=grid,
+        kinds={"beacon": "object", "fresco": "style"},
+        evaluate=SimpleNamespace(few=FEW, many=MANY),
+        fetch=SimpleNamespace(size=64),
+        compare=Compared(method="dopsd", baseline="sft"),
+        step_size=SimpleNamespace(fidelity="concept_fidelity"),
+    )

@@ -1,8 +1,15 @@
-from types import SimpleNamespace
-
 import pytest
+from made_up import cells_of
 
-from dopsd.report import claims, page, tables
+from dopsd.config.study import Compared
+from dopsd.report import claims, names, page, tables
+
+COMPARE = Compared(method="dopsd", baseline="sft")
+FIDELITY = "concept_fidelity"
+
+
+def labels(table):
+    return names.labels(dict.fromkeys(table.score), 4, 32)
 
 
 def number(value, low, high):
@@ -21,17 +28,21 @@ NAMING = {"shape": number(0.9, 0.85, 0.95), "colour": number(0.8, 0.7, 0.9)}
 
 
 @pytest.fixture
-def summary(repository):
-    grid = repository.grid
-    return tables.summary(tables.read_cells(grid.methods, grid.concepts, grid.seeds))
+def summary(cells):
+    return tables.summary(cells, "sft")
+
+
+@pytest.fixture
+def matched(cells):
+    return tables.matched(cells, ["sft", "dopsd"], "sft", FIDELITY, 4)
 
 
 def test_a_verdict_says_the_direction_or_that_there_is_none(summary):
-    said = page.verdict(summary, "sharpness", "dopsd", "sharpness", "sharper", "more blurred")
+    said = page.verdict(summary, "sharpness", COMPARE, "sharpness", "sharper", "more blurred")
     assert said == "D-OPSD against SFT, sharpness: +0.200 [+0.200, +0.200], sharper."
     wide = summary.assign(difference_low=-1.0, difference_high=1.0)
-    assert "no difference is shown" in page.verdict(wide, "sharpness", "dopsd", "sharpness", "x", "y")
-    assert "was measured" in page.verdict(summary, "smell", "dopsd", "smell", "x", "y")
+    assert "no difference is shown" in page.verdict(wide, "sharpness", COMPARE, "sharpness", "x", "y")
+    assert "was measured" in page.verdict(summary, "smell", COMPARE, "smell", "x", "y")
 
 
 def test_above_controls_needs_intervals_apart_from_both():
@@ -44,29 +55,41 @@ def test_an_attribute_that_is_never_named_has_no_share():
     assert rows["shape"] == "-" and rows["colour"] == "0.75"
 
 
-def test_the_report_holds_the_numbers_and_every_label_is_a_score(repository, summary):
-    few, many = 4, 32
-    assert set(page.labels(few, many)) <= set(summary.score)
-    text = page.report(
-        summary,
-        tables.matched(
-            tables.read_cells(repository.grid.methods, repository.grid.concepts, repository.grid.seeds),
-            ["sft", "dopsd"],
-        ),
-        {"eye": {"4": PROBE, "8": PROBE}},
-        {"naming": {"eye": NAMING}},
-        {"sft": number(3e-4, 3e-4, 3e-4)},
-        SimpleNamespace(grid=repository.grid, evaluate=SimpleNamespace(few=few, many=many)),
-        ["cpu", "NVIDIA H100"],
-    )
+def results(summary, matched, **changes):
+    known = {
+        "step_size": {"sft": number(3e-4, 3e-4, 3e-4), "dopsd": number(1e-3, None, None)},
+        "probe": {"eye": {"4": PROBE, "8": PROBE}},
+        "miniature": {"naming": {"eye": NAMING}},
+        "devices": ["cpu", "NVIDIA H100"],
+        "figures": {"comparison", "fidelity_retention", "nfe", "loss", "probe"},
+        "random_weights": False,
+    }
+    return page.Results(summary, matched, **(known | changes))
+
+
+def test_the_report_holds_the_numbers_and_every_label_is_a_score(repository, summary, matched):
+    text = page.report(results(summary, matched), repository)
     assert "### eye, 4 steps" in text and "### eye, 8 steps" in text
     assert "intervals apart, on colour." in text
     assert "| 0.75 " in text  # colour: .6 drawn of .8 named
     assert "D-OPSD learns the concept" in text
-    assert "- sft: 0.0003" in text
-    assert "| new scenes: concept fidelity" in text
-    assert "ran on different devices: cpu, NVIDIA H100" in text
+    assert "- sft: 0.0003\n" in text and "- dopsd: 0.001 (given)" in text
+    assert "| new scenes: concept fidelity" in text and "quality_" not in text
+    assert "kept, 32 NFE: adherence (1 = kept)" in text and "few-step gap: Fréchet, 4 over 32 NFE" in text
+    assert "ran on different devices: cpu, NVIDIA H100" in text and "Random weights" not in text
     assert "{{" not in text and "{%" not in text
+
+
+def test_a_report_from_random_weights_says_so_first(repository, summary, matched):
+    text = page.report(results(summary, matched, random_weights=True), repository)
+    assert text.index("**Random weights") < 200
+
+
+def test_a_study_without_probe_and_miniature_has_no_such_sections(repository, summary, matched):
+    without = {"probe": None, "miniature": None, "figures": {"comparison", "loss"}}
+    text = page.report(results(summary, matched, **without), repository)
+    assert "nfe.png" not in text and "loss.png" in text
+    assert "in-context probe" not in text and "MINIATURE.md" not in text and "## Summary" in text
 
 
 def test_the_card_shows_the_bars_and_every_number():
@@ -103,16 +126,14 @@ def test_the_card_shows_the_bars_and_every_number():
 
 
 def test_a_question_is_answered_by_the_whole_interval():
-    above = claims.Question("x", "score", "dopsd", 0.2)
-    below = claims.Question("x", "score", "dopsd", 0.2, at_most=True)
+    above = claims.Question("x", "score", "method", 0.2)
+    below = claims.Question("x", "score", "method", 0.2, at_most=True)
     assert [above.answer(*i) for i in ((0.2, 0.4), (0.1, 0.3), (0.0, 0.1))] == ["holds", "open", "fails"]
     assert [below.answer(*i) for i in ((0.2, 0.4), (0.21, 0.3), (0.0, 0.2))] == ["open", "fails", "holds"]
 
 
-def test_the_answers_take_each_number_from_its_column(repository):
-    grid = repository.grid
-    matched = tables.matched(tables.read_cells(grid.methods, grid.concepts, grid.seeds), grid.trained)
-    table = claims.answers(matched).set_index("claim")
+def test_the_answers_take_each_number_from_its_column(matched):
+    table = claims.answers(matched, COMPARE).set_index("claim")
     rows = matched.set_index("score")
     assert table.loc["the few-step gap grows under SFT (Fréchet)", "value"] == rows.loc["gap_growth_frechet", "against"]
     assert table.loc["D-OPSD does not: sharpness over the described row's", "low"] == rows.loc["sharpness_kept", "low"]
@@ -120,34 +141,48 @@ def test_the_answers_take_each_number_from_its_column(repository):
     assert gain.value == pytest.approx(0.62) and gain.answer == "holds" and gain.bar == ">= 0.2"
 
 
-def test_one_unit_shows_numbers_without_intervals(repository):
+def test_the_method_that_is_asked_about_is_the_one_that_params_names(cells):
+    other = Compared(method="sft", baseline="dopsd")
+    matched = tables.matched(cells, ["sft", "dopsd"], "dopsd", FIDELITY, 4)
+    table = claims.answers(matched, other).set_index("claim")
+    assert "SFT learns the concept: fidelity above the untouched model's" in table.index
+    assert table.loc["SFT leaks less into ordinary prompts than D-OPSD", "value"] < 0
+
+
+def test_one_unit_shows_numbers_without_intervals():
     """One concept with one seed: nothing that looks like an interval, no claim that is answered."""
-    cells = tables.read_cells(repository.grid.methods, ["beacon"], [0])
-    summary, matched = tables.summary(cells), tables.matched(cells, ["sft", "dopsd"])
+    cells = cells_of(concepts=["beacon"], seeds=[0])
+    summary, matched = tables.summary(cells, "sft"), tables.matched(cells, ["sft", "dopsd"], "sft", FIDELITY, 4)
     assert summary.low.isna().all() and matched.difference_low.isna().all() and set(matched.n) == {1}
     for text in (
-        tables.summary_markdown(summary, page.labels(4, 32)),
-        tables.matched_markdown(matched, page.matched_labels(4, 32)),
-        claims.answers_markdown(claims.answers(matched)),
+        tables.summary_markdown(summary, labels(summary), "sft"),
+        tables.matched_markdown(matched, labels(matched), "sft"),
+        claims.answers_markdown(claims.answers(matched, COMPARE), COMPARE),
     ):
         assert "[" not in text and "nan" not in text
-    assert set(claims.answers(matched).answer) == {"no interval"}
-    assert page.verdict(summary, "sharpness", "dopsd", "sharpness", "x", "y").endswith(
+    assert set(claims.answers(matched, COMPARE).answer) == {"no interval"}
+    assert page.verdict(summary, "sharpness", COMPARE, "sharpness", "x", "y").endswith(
         "one cell, so without an interval."
     )
 
 
-def test_one_method_alone_is_shown_without_differences(repository):
-    cells = tables.read_cells(["untouched", "described", "dopsd"], ["beacon", "fresco"], [0, 1])
-    summary, matched = tables.summary(cells), tables.matched(cells, ["dopsd"])
+def test_one_method_alone_is_shown_without_differences():
+    cells = cells_of(methods=["untouched", "described", "dopsd"])
+    summary, matched = tables.summary(cells, "sft"), tables.matched(cells, ["dopsd"], "sft", FIDELITY, 4)
     assert "difference" not in summary and matched.empty
-    assert "Not measured" in tables.matched_markdown(matched, page.matched_labels(4, 32))
-    assert "Not measured" in claims.answers_markdown(claims.answers(matched))
-    assert "was measured" in page.verdict(summary, "sharpness", "dopsd", "sharpness", "x", "y")
+    assert "Not measured" in tables.matched_markdown(matched, labels(matched), "sft")
+    assert "Not measured" in claims.answers_markdown(claims.answers(matched, COMPARE), COMPARE)
+    assert "was measured" in page.verdict(summary, "sharpness", COMPARE, "sharpness", "x", "y")
 
 
-def test_without_the_described_row_its_score_is_left_out_and_no_other(repository):
-    cells = tables.read_cells(["untouched", "sft", "dopsd"], ["beacon", "fresco"], [0, 1])
-    scores = set(tables.matched(cells, ["sft", "dopsd"]).score)
-    assert scores == set(tables.MATCHED) - {"sharpness_kept"}
-    assert "sharpness over" not in " ".join(claims.answers(tables.matched(cells, ["sft", "dopsd"])).claim)
+def test_without_the_described_row_its_score_is_left_out_and_no_other(matched):
+    bare = tables.matched(cells_of(methods=["untouched", "sft", "dopsd"]), ["sft", "dopsd"], "sft", FIDELITY, 4)
+    assert set(bare.score) == set(matched.score) - {"sharpness_kept"}
+    assert "sharpness over" not in " ".join(claims.answers(bare, COMPARE).claim)
+
+
+def test_methods_are_called_as_their_files_say_and_scores_that_nobody_named_by_their_words():
+    assert (
+        names.label("dopsd") == "D-OPSD" and names.label("untouched") == "Untouched" and names.label("mine") == "mine"
+    )
+    assert names.score_label("dino_distance", 8, 50) == "dino distance"

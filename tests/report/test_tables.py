@@ -1,40 +1,18 @@
 import pandas as pd
 import pytest
+from made_up import KEPT, QUALITY, SCENES, TRAINED
 
-from dopsd.report import page, tables
-from dopsd.support import paths
-from dopsd.support.errors import UserError
+from dopsd.report import names, tables
 
-
-@pytest.fixture
-def cells(repository):
-    return tables.read_cells(repository.grid.methods, repository.grid.concepts, repository.grid.seeds)
+KINDS = {"beacon": "object", "fresco": "style"}
+FIDELITY = "concept_fidelity"
 
 
-def test_comparison_has_the_agreed_columns_and_one_row_a_cell_step_and_nfe(repository, cells):
-    table = tables.comparison(cells, repository.kinds)
-    assert list(table) == [
-        "method",
-        "concept",
-        "kind",
-        "seed",
-        "step",
-        "nfe",
-        "concept_fidelity",
-        "clip_i",
-        "adherence",
-        "style",
-        "sharpness",
-        "copying",
-        "diversity",
-        "retention_frechet",
-        "retention_kid",
-        "retention_adherence",
-        "retention_sharpness",
-        "leakage",
-    ]
+def test_comparison_has_one_row_a_cell_step_and_nfe(cells):
+    table = tables.comparison(cells, KINDS, 4)
+    assert list(table)[:6] == tables.WHO and set(tables.scores_of(table)) == {*SCENES, *KEPT, *QUALITY}
     assert not table.duplicated(["method", "concept", "seed", "step", "nfe"]).any()
-    assert set(table[table.method.isin(["base", "described"])].step) == {0}
+    assert set(table[table.method.isin(["untouched", "described"])].step) == {0}
     sft = table[(table.method == "sft") & (table.concept == "beacon") & (table.seed == 0)]
     assert list(zip(sft.step, sft.nfe, strict=True)) == [(20, 4), (40, 1), (40, 4), (40, 32)]
     assert sft.concept_fidelity.notna().tolist() == [True, False, True, False]
@@ -43,7 +21,7 @@ def test_comparison_has_the_agreed_columns_and_one_row_a_cell_step_and_nfe(repos
 
 
 def test_summary_takes_the_last_step_and_pairs_cells_with_sft(cells):
-    table = tables.summary(cells).set_index(["score", "method"])
+    table = tables.summary(cells, "sft").set_index(["score", "method"])
     assert table.loc[("concept_fidelity", "sft"), "value"] == pytest.approx(0.5 + 0.05 + 0.04)
     dopsd = table.loc[("concept_fidelity", "dopsd")]
     assert dopsd.n == 4
@@ -55,40 +33,41 @@ def test_summary_takes_the_last_step_and_pairs_cells_with_sft(cells):
 
 
 def test_summary_leaves_out_what_not_every_cell_has(cells):
-    scores = set(tables.summary(cells).score)
+    scores = set(tables.summary(cells, "sft").score)
     assert "retention_frechet@4" in scores and "retention_frechet@32" in scores
     assert "retention_frechet@1" not in scores
 
 
 def test_summary_markdown_shows_means_and_signed_differences(cells):
-    text = tables.summary_markdown(tables.summary(cells), page.labels(4, 32))
+    table = tables.summary(cells, "sft")
+    text = tables.summary_markdown(table, names.labels(dict.fromkeys(table.score), 4, 32), "sft")
     means, differences = text.strip().split("\n\n")
     assert "0.590 [" in means
     assert "+0.200 [+0.200, +0.200]" in differences and "-0.4" in differences
     assert "| sft" in means.splitlines()[0] and "| sft" not in differences.splitlines()[0]
 
 
-def test_trajectory_is_the_mean_over_cells_at_every_step(repository, cells):
-    table = tables.trajectory(tables.comparison(cells, repository.kinds)).set_index(["method", "step"])
+def test_trajectory_is_the_mean_over_cells_at_every_step(cells):
+    table = tables.trajectory(tables.comparison(cells, KINDS, 4), 4).set_index(["method", "step"])
     assert list(table.loc["sft"].index) == [20, 40]
     assert table.loc[("sft", 20), "concept_fidelity"] == pytest.approx(0.5 + 0.05 + 0.02)
 
 
-def test_matched_takes_the_first_checkpoint_that_reaches_what_both_reach(repository, cells):
-    table = tables.matched(cells, repository.grid.trained).set_index("score")
+def test_matched_takes_the_first_checkpoint_that_reaches_what_both_reach(cells):
+    table = tables.matched(cells, TRAINED, "sft", FIDELITY, 4).set_index("score")
     # sft reaches .5 + .04 (+ .1 for seed 1) at its last step; dopsd is above that at its first
     assert table.loc["step", "value"] == 20 and table.loc["step", "against"] == 40
     assert table.loc["concept_fidelity", "against"] == pytest.approx(0.59)
     assert table.loc["sharpness", "difference"] == pytest.approx(0.2 - 0.02)
     assert set(table.method) == {"dopsd"} and table.loc["leakage", "n"] == 4
-    text = tables.matched_markdown(table.reset_index(), {"sharpness": "how sharp"})
+    text = tables.matched_markdown(table.reset_index(), {"sharpness": "how sharp"}, "sft")
     assert "| how sharp | dopsd" in text and "+0.180 [+0.180, +0.180]" in text
     with pytest.raises(ValueError, match="no checkpoint reaches"):
-        tables.first_reaching([{"concept_fidelity": 0.9}], 0.99)
+        tables.first_reaching([{FIDELITY: 0.9}], FIDELITY, 0.99)
 
 
-def test_matched_sets_each_checkpoint_beside_the_untouched_model(repository, cells):
-    table = tables.matched(cells, repository.grid.trained).set_index("score")
+def test_matched_sets_each_checkpoint_beside_the_untouched_model(cells):
+    table = tables.matched(cells, TRAINED, "sft", FIDELITY, 4).set_index("score")
     # untouched: .1 (+ .1 for seed 1); dopsd .6 more and .02 for its step; sft .4 more and .04
     assert table.loc["fidelity_gain", "value"] == pytest.approx(0.62)
     assert table.loc["fidelity_gain", "against"] == pytest.approx(0.44)
@@ -105,15 +84,3 @@ def test_losses_leave_the_times_out(repository):
     table = tables.losses(grid.trained, grid.concepts, grid.seeds)
     assert list(table) == ["method", "concept", "seed", "step", "loss", "lr", "grad_norm"]
     assert len(table) == 2 * 2 * 2 * 5
-
-
-def test_a_missing_or_broken_file_of_cells_is_one_clear_error(repository):
-    file = paths.cells("sft", "beacon")
-    with pytest.raises(UserError, match=r"beacon\.json: no scores of seed 7; run `dvc repro`"):
-        tables.read_cells(["sft"], ["beacon"], [0, 7])
-    file.write_text("{")
-    with pytest.raises(UserError, match=r"beacon\.json: not JSON"):
-        tables.read_cells(["sft"], ["beacon"], [0])
-    file.unlink()
-    with pytest.raises(UserError, match=r"beacon\.json: missing; run `dvc repro`"):
-        tables.read_cells(["sft"], ["beacon"], [0])

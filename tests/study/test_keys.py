@@ -4,6 +4,8 @@ import pytest
 import yaml
 
 from dopsd.config.params import load
+from dopsd.evaluation.rows import Row
+from dopsd.evaluation.sheets import Sheet
 from dopsd.study import grid, keys
 from dopsd.study.grid import Cell
 
@@ -46,7 +48,7 @@ def test_a_seed_more_moves_no_cell(changed):
     moved = changed(grid={"seeds": [0, 1, 2, 3]})
     assert moved["train"]["methods"] == changed.before["train"]["methods"] and moved["train"]["seeds"] == [0, 1, 2, 3]
     assert moved["draw"]["code"] == changed.before["draw"]["code"]
-    assert set(moved) == {"train", "draw", "evaluate", "report"}
+    assert set(moved) == {"prompts", "train", "draw", "evaluate", "report"}
 
 
 def test_the_eyes_settings_are_no_business_of_a_method_that_sees_nothing(changed):
@@ -57,21 +59,40 @@ def test_the_eyes_settings_are_no_business_of_a_method_that_sees_nothing(changed
 
 
 def test_more_prompts_are_drawn_but_not_trained(changed):
-    assert set(changed(evaluate={"ordinary": 24})) == {"draw", "evaluate", "step_size", "report"}
+    assert set(changed(prompts={"ordinary": 24})) == {"prompts", "report"}  # whose rows are what the others read
     assert set(changed(evaluate={"batch_size": 32})) == {"probe", "report"}
+
+
+def test_what_a_picture_depends_on_of_its_prompt():
+    row = Row(id="a", kind="new", group="0", text="a [V]", described="a star", height=64, width=64, noise=7)
+    before = keys.drawn([row], False)
+    for change in ({"stated": ("shape",)}, {"group": "1"}, {"said": 0.5}, {"id": "b"}, {"described": "a disc"}):
+        assert keys.drawn([row.model_copy(update=change)], False) == before, change
+    for change in ({"text": "the [V]"}, {"noise": 8}, {"width": 32}, {"kind": "ordinary"}):
+        assert keys.drawn([row.model_copy(update=change)], False) != before, change
+    assert keys.drawn([row], True) != before
+
+
+def test_an_instrument_more_scores_again_and_draws_nothing(changed, params):
+    moved = set(changed(instruments=params.instruments | {"sharpness": None}))
+    assert moved == {"evaluate", "step_size", "report"}
 
 
 def test_the_concept_of_the_search_is_written_too(changed):
     moved = changed(step_size={"concept": "marble"})
-    assert set(moved) == {"fetch", "step_size", "report"} and moved["fetch"]["concepts"][-1] == "marble"
+    assert set(moved) == {"fetch", "prompts", "step_size", "report"} and moved["fetch"]["concepts"][-1] == "marble"
 
 
 def test_the_cells_of_the_grid(params):
     cells = grid.trained(params.grid)
     assert len(cells) == 30 and cells[0] == Cell("sft", "beacon", 0) and cells[0].name == "sft/beacon/0"
     assert len(grid.scored(params.grid)) == 60 and len(grid.drawn(params.grid)) == 63
-    last = [s for s in grid.drawings(params, Cell("dopsd", "beacon", 0)) if s[0] == 40]
-    assert sorted(last) == [(40, "ordinary", n) for n in (1, 2, 4, 8, 16)] + [(40, "scenes", 4)]
-    assert len(grid.drawings(params, Cell("dopsd", "beacon", 1))) == 9
-    assert grid.drawings(params, Cell("described", "beacon", 1)) == [(0, "scenes", 4)]
-    assert grid.drawings(params, Cell("untouched", "ordinary", 1)) == [(0, "ordinary", 4), (0, "ordinary", 16)]
+    kinds = {"new", "ordinary"}
+    last = [s for s in grid.drawings(params, Cell("dopsd", "beacon", 0), kinds) if s.step == 40]
+    assert sorted(last) == [Sheet(40, "new", 4), *(Sheet(40, "ordinary", n) for n in (1, 2, 4, 8, 16))]
+    assert len(grid.drawings(params, Cell("dopsd", "beacon", 1), kinds)) == 9
+    assert grid.drawings(params, Cell("described", "beacon", 1), kinds) == [Sheet(0, "new", 4)]
+    plain = Cell("untouched", "ordinary", 1)
+    assert grid.drawings(params, plain, {"ordinary"}) == [Sheet(0, "ordinary", 4), Sheet(0, "ordinary", 16)]
+    both = grid.drawings(params, plain, {"ordinary", "reference"})
+    assert both[2:] == [Sheet(0, "reference", 4), Sheet(0, "reference", 16)]

@@ -1,6 +1,6 @@
 """Models from a local folder or from the Hugging Face hub, with one clear error where they cannot be had.
 
-Weights are read from safetensors only (one exception says so where it is: `metrics.contrastive`), and no code of a
+Weights are read from safetensors only (one exception says so where it is: `instruments.clip`), and no code of a
 repository is run.
 """
 
@@ -14,6 +14,9 @@ from torch import nn
 
 from dopsd.support.errors import UserError
 
+RANDOM = "RANDOM_WEIGHTS"  # a file
+WEIGHTS = ("*.safetensors", "*.json")  # of a model of transformers,
+OPTIONAL = ("*.txt", "*.jinja", "*.json", "*.model")  # and a tokenizer's and its chat template, of some
 REMEDY = "give a local folder or a hub name in params.yaml or the preset; if it is gated, log in with `hf auth login`"
 
 
@@ -64,3 +67,9 @@ def fetch(source: str, revision: str | None, what: str, files: Sequence[str], op
         if not list(folder.glob(pattern)):
             raise UserError(f"{folder}: the {what} has no {pattern}; name a folder or a repository that holds it")
     return folder
+
+
+def has_random_weights(source: str) -> bool:
+    """Whether a local folder says of its model that it was never trained: who makes such a model for a trial puts an empty
+    file RANDOM_WEIGHTS beside it, and every page that is made with it says so."""
+    return (Path(source) / RANDOM).exists()

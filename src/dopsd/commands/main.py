@@ -27,7 +27,7 @@ def _preset(backbone: str, changes: list[str] | None, **options: float | None) -
 
 def _items(preset: Preset, images: Path, name: str, captions: str, out: Path) -> list[Item]:
     from dopsd.commands.captions import writer
-    from dopsd.evaluation.against_untouched import processes
+    from dopsd.commands.measure import processes
     from dopsd.sets import folder
 
     if captions not in ("name", "vlm"):
@@ -96,10 +96,10 @@ def measure(
     """Score a finished training against the untouched model: FOLDER/measured.json, and a table in its README.md.
 
     The prompts in FOLDER/prompts.jsonl are used if they are there, so they can be written by hand. Leave an instrument
-    out with --set measure.judge=null.
+    out with --set instruments.judge=null.
     """
+    from dopsd.commands import measure as job
     from dopsd.commands import tune as tuning
-    from dopsd.evaluation import against_untouched as job
 
     preset = _preset(str(folder / "preset.yaml"), changes)
     written = "vlm" if (folder / "captions.json").exists() else "name"

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from dopsd import backbones, objectives
 from dopsd.backbones.base import Backbone
+from dopsd.backbones.hub import has_random_weights
+from dopsd.commands import measure
 from dopsd.commands.export import export
 from dopsd.config.preset import Preset
-from dopsd.evaluation import against_untouched
 from dopsd.evaluation.drawing import check_words, draw
 from dopsd.method.context import Context
 from dopsd.report.card import write_card
@@ -78,9 +79,9 @@ def tune(preset: Preset, items: list[Item], name: str, out: Path, measured: bool
     if (out / "checkpoints").exists():
         raise UserError(f"{out} holds a finished training; choose another --out, or move it away")
     method = the_method(preset)
-    settings, state = preset.tune, against_untouched.processes(preset.backbone)
+    settings, state = preset.tune, measure.processes(preset.backbone)
     if measured:
-        against_untouched.prepare(preset, items, out)  # what is missing is said before the training, not after it
+        measure.prepare(preset, items, out)  # what is missing is said before the training, not after it
     backbone = backbones.load(preset.backbone)
     for item in items:
         for text in item.captions.values():
@@ -126,7 +127,7 @@ def tune(preset: Preset, items: list[Item], name: str, out: Path, measured: bool
     state.wait_for_everyone()
     backbone.transformer = None
     if measured:
-        against_untouched.measure(preset, items, out, weights(out, preset))
+        measure.measure(preset, items, out, weights(out, preset))
         if state.is_main_process:
             card(out, preset, items, name)
     return out
@@ -150,5 +151,6 @@ def card(out: Path, preset: Preset, items: list[Item], name: str) -> None:
     else:
         found = [weights(out, preset) / WHOLE]
     files = [f.relative_to(out) for f in found]
-    scores = read_json(out / against_untouched.FILE)["scores"] if (out / against_untouched.FILE).exists() else {}
-    write_card(out, name=name, preset=preset, items=items, files=files, log=LOG_FILE, scores=scores)
+    scores = read_json(out / measure.FILE)["scores"] if (out / measure.FILE).exists() else {}
+    facts = {"method": the_method(preset).objective.SAYS, "random_weights": has_random_weights(preset.backbone.model)}
+    write_card(out, name=name, preset=preset, items=items, files=files, log=LOG_FILE, scores=scores, **facts)

@@ -13,7 +13,7 @@ from dopsd.config.backbone import Backbone
 from dopsd.config.preset import Preset
 from dopsd.config.recipe import Recipe
 from dopsd.config.section import Section, parsed, validated
-from dopsd.config.study import Evaluate, Execute, Fetch, Grid, Miniature, Probe, StepSize
+from dopsd.config.study import Compared, Evaluate, Execute, Fetch, Grid, Miniature, Probe, Prompts, StepSize
 from dopsd.config.train import Train
 from dopsd.support.errors import UserError
 
@@ -21,6 +21,7 @@ FILE = Path("params.yaml")
 RECIPE = Path("miniature/params.yaml")
 SHARED = ("backbone", "train", "methods")  # sections of params.yaml and of a preset alike
 Methods = dict[str, dict[str, Any]]  # each method reads its own settings (`objectives.method`)
+Instruments = dict[str, dict[str, Any] | None]  # and each instrument (`instruments.Panel`); null leaves one out
 
 
 class Params(Section):
@@ -33,25 +34,34 @@ class Params(Section):
     train: Train
     methods: Methods
     step_size: StepSize
+    prompts: Prompts
+    instruments: Instruments
     evaluate: Evaluate
-    probe: Probe
-    miniature: Miniature
+    compare: Compared
+    probe: Probe | None = None
+    miniature: Miniature | None = None  # of the study that ships with it
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """The trained methods whose learning rate is searched."""
+        return tuple(m for m in self.grid.trained if m not in self.step_size.given)
 
     @model_validator(mode="after")
     def _fits(self) -> Params:
-        if self.backbone.name != "zimage":
+        if self.searched and not (self.step_size.concept and self.step_size.candidates):
             raise ValueError(
-                f"backbone.name {self.backbone.name!r}: the probe and the comparison are about a teacher that sees through a "
-                "VLM (name: zimage); tune this model with `dopsd tune --backbone klein-4b`"
+                f"step_size: no learning rate of {self.searched[0]!r}: give it (given: {{{self.searched[0]}: 1.0e-4}}), or "
+                "name a concept and candidates to search on"
             )
-        if self.step_size.concept in self.grid.concepts:
+        if self.searched and self.step_size.concept in self.grid.concepts:
             raise ValueError(
                 f"step_size.concept {self.step_size.concept!r} is one of grid.concepts; choose the step size on another"
             )
-        if self.backbone.teacher_layer not in self.probe.layers:
+        layer = getattr(self.backbone, "teacher_layer", None)
+        if self.probe and layer is not None and layer not in self.probe.layers:
             raise ValueError(
-                f"probe.layers {list(self.probe.layers)} lacks backbone.teacher_layer {self.backbone.teacher_layer}, the "
-                "layer whose scores and pictures the report shows; add it"
+                f"probe.layers {list(self.probe.layers)} lacks backbone.teacher_layer {layer}, the layer whose scores and "
+                "pictures the report shows; add it"
             )
         if unset := [m for m in self.grid.trained if m not in self.methods]:
             raise ValueError(

@@ -15,8 +15,8 @@ import yaml
 from pydantic import Field, model_validator
 
 from dopsd.config.backbone import Backbone
-from dopsd.config.measure import Measure
 from dopsd.config.section import Count, Name, Positive, Section, parsed
+from dopsd.config.study import Prompts
 from dopsd.config.train import Train
 from dopsd.support.errors import UserError
 
@@ -48,7 +48,8 @@ class Preset(Section):
     train: Train
     methods: dict[str, dict[str, Any]]  # each method reads its own settings
     tune: Tune
-    measure: Measure
+    prompts: Prompts
+    instruments: dict[str, dict[str, Any] | None]  # each instrument reads its own settings; null leaves one out
 
     @model_validator(mode="after")
     def _has_the_method(self) -> Preset:

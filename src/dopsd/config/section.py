@@ -14,6 +14,7 @@ Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Layer = Annotated[int, Field(le=-1)]
+Side = Annotated[int, Field(ge=16, multiple_of=16)]  # of a picture, pixels: what every backbone's patches divide
 Sheet = Annotated[int, Field(ge=24)]  # fewer targets may not show every attribute
 Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9_-]+$")]
 
@@ -22,6 +23,13 @@ class Section(BaseModel):
     """A part of params.yaml: unknown keys are errors, values cannot be changed later."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Source(Section):
+    """A model: a local folder or a hub name, and a commit of the hub's repository (null for a folder)."""
+
+    model: str
+    revision: str | None = None
 
 
 Read = TypeVar("Read", bound=Section)

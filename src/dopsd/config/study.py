@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from dopsd.config.section import Count, Layer, Name, Positive, Section, Sheet
+from dopsd.config.section import Count, Layer, Name, Positive, Section, Sheet, Side, Source
 
 
 class Execute(Section):
@@ -21,11 +21,59 @@ class Execute(Section):
     slurm: dict[str, str | int] = Field(default={})  # more of submitit's settings: slurm_partition, slurm_account, ...
 
 
-class Fetch(Section):
-    """The concept sets."""
+class Folder(Section):
+    """A concept from a person's own pictures: a folder in any of the forms that `sets.folder` reads."""
 
-    images: Count
-    seed: int
+    images: str
+    name: Annotated[str, Field(min_length=1)]  # what "[V]" is: my corgi
+    kind: Literal["object", "style"] = "object"
+
+
+class FromHub(Section):
+    """A concept from a set of the hub that sets/hub.yaml knows."""
+
+    set: str
+    subject: str | None = None
+    pictures: Count | None = None  # the first so many; null: all
+    kind: Literal["object", "style"] = "object"
+
+
+class Fetch(Section):
+    """The concept sets. A concept that neither `folders` nor `hub` names is the miniature's world's."""
+
+    images: Count = 4  # pictures of a concept of the world
+    seed: int = 0
+    size: Side = 64  # pixels a side of a square picture; other shapes have the same area
+    folders: dict[Name, Folder] = Field(default={})
+    hub: dict[Name, FromHub] = Field(default={})
+
+    def kind(self, concept: str) -> str | None:
+        """ "object" or "style" as these settings say; None for a concept of the world."""
+        found = self.folders.get(concept) or self.hub.get(concept)
+        return found.kind if found else None
+
+
+class Prompts(Section):
+    """What is asked of all methods. source: who makes the prompts of a concept: its world; a VLM that sees the pictures
+    (`writer`); their own captions and the prompts that are `given`; or a person, in a folder's files (rows as JSON lines)."""
+
+    source: Literal["world", "vlm", "captions", "files"]
+    new: Count  # prompts for new pictures: of a concept of the world, or of each training picture
+    noises: Count = 1  # that each is drawn from
+    ordinary: Annotated[int, Field(ge=8)]  # prompts without "[V]"
+    ordinary_list: str = "everyday"  # of pictures: everyday, world or a .txt file, a prompt a line
+    writer: Source | None = None
+    given: tuple[str, ...] = ()
+    folder: str | None = None
+    seed: int = 0  # of pictures: what the noise starts from
+
+    @model_validator(mode="after")
+    def _has_its_source(self) -> Prompts:
+        if self.source == "vlm" and self.writer is None:
+            raise ValueError("source vlm needs a writer: {model: ..., revision: ...}")
+        if self.source == "files" and self.folder is None:
+            raise ValueError("source files needs a folder that holds CONCEPT.jsonl and ordinary.jsonl")
+        return self
 
 
 class Grid(Section):
@@ -53,22 +101,22 @@ class Grid(Section):
 
 
 class StepSize(Section):
-    """The rule that chooses a learning rate."""
+    """Each method's learning rate: `given`, or searched among `candidates` on a concept that the comparison does not use."""
 
-    concept: Name
-    seed: int
-    candidates: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    given: dict[Name, Positive] = Field(default={})
+    concept: Name | None = None
+    seed: int = 0
+    candidates: tuple[Positive, ...] = ()
+    fidelity: str = "concept_fidelity"  # the score of new pictures that a rate is chosen by,
+    retention: str = "adherence"  # and the one of ordinary prompts, over the untouched model's
 
 
 class Evaluate(Section):
-    """How much is drawn and in how many steps."""
+    """In how many steps, and how many pictures at a time."""
 
-    scenes: Count
-    noises: Annotated[int, Field(ge=2)]
-    ordinary: Annotated[int, Field(ge=8)]
-    nfe: Annotated[tuple[Count, ...], Field(min_length=2)]
-    nfe_sweep: tuple[Count, ...]
-    renders: Annotated[int, Field(ge=8)]
+    nfe: Annotated[tuple[Count, ...], Field(min_length=1)]
+    nfe_sweep: tuple[Count, ...] = ()
+    guidance: Annotated[float, Field(ge=0)] = 0.0  # of the many steps: v + g (v - v_empty); few steps have none
     batch_size: Count
 
     @property
@@ -84,6 +132,13 @@ class Evaluate(Section):
     def in_few_steps(self) -> Evaluate:
         """The same, all drawn in the few steps."""
         return self.model_copy(update={"nfe": (self.few,), "nfe_sweep": ()})
+
+
+class Compared(Section):
+    """Which method is asked about, and which one it is held against, in tables and sentences."""
+
+    method: Name
+    baseline: Name
 
 
 class Probe(Section):

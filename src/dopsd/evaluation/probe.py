@@ -13,9 +13,9 @@ from torch import Tensor
 
 from dopsd.backbones.base import Backbone
 from dopsd.config.study import Probe
-from dopsd.evaluation import prompts
+from dopsd.evaluation import by_world
 from dopsd.evaluation.drawing import draw
-from dopsd.evaluation.instruments.fidelity import found
+from dopsd.evaluation.fidelity import found
 from dopsd.evaluation.instruments.reader import Reader
 from dopsd.evaluation.statistics import Number, interval
 from dopsd.method.context import Context
@@ -49,7 +49,7 @@ def targets(n: int, seed: int, shape: tuple[int, ...]) -> Targets:
         raise ValueError(f"{n} targets cannot show {styles} styles; raise probe.images in params.yaml")
     scenes.attributes[:, NAMES.index("style")] = (torch.arange(n) % styles)[torch.randperm(n, generator=generator)]
     noise = torch.randn(n, *shape, generator=generator)
-    return Targets(scenes, render(scenes), prompts.open_prompts(n, seed), noise)
+    return Targets(scenes, render(scenes), by_world.open_prompts(n, seed), noise)
 
 
 def contexts(backbone: Backbone, kind: str, asked: Targets, layer: int) -> Context:

@@ -1,86 +1,83 @@
-"""What a cell of the comparison, a method on a concept with a seed, is asked and draws; its pictures as files.
+"""What a cell of a study, a method on a concept with a seed, draws, and its pictures as files, so that scoring draws nothing.
 
-Two sets of prompts (see `prompts`), which all methods share with their noise: new scenes for "[V]", drawn in few steps at
-every checkpoint, and ordinary prompts, which tell what fine-tuning did to the rest of the model. The untouched model's
-pictures of the ordinary prompts are drawn once a seed. Pictures are kept, so that scoring draws nothing.
+Small pictures of one sheet share a PNG, a contact sheet; large ones get a file each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from dopsd.backbones.base import Backbone
 from dopsd.config.study import Evaluate
-from dopsd.evaluation import prompts
-from dopsd.evaluation.drawing import draw
-from dopsd.evaluation.prompts import Prompts
-from dopsd.method.context import Context
+from dopsd.evaluation.rows import NEW, ORDINARY, REWRITE, Row
 from dopsd.support.errors import UserError
-from dopsd.support.paths import sheet_file
 from dopsd.support.pictures import contact_sheet, read_image, tiles, to_pil
-from dopsd.world.concepts import ConceptPictures
-from dopsd.world.scenes import SIZE
 
-COLUMNS = 8  # of a sheet
-Sheet = tuple[int, str, int]  # step, "scenes" or "ordinary", NFE
-Pictures = dict[Sheet, Tensor]
+COLUMNS = 8  # of a contact sheet
+PIXELS = 1 << 20  # of a file, at most, where more than one picture is in it
 
 
-def asked(training: ConceptPictures, settings: Evaluate, seed: int, described: bool) -> dict[str, Prompts]:
-    """The prompts of a cell: "scenes", new ones of the concept, spelled out if `described`, and "ordinary" ones."""
-    name, known = training.concept.name, training.attributes
-    scenes = prompts.for_concept(name, settings.scenes, settings.noises, seed, described=described, training=known)
-    return {"scenes": scenes, "ordinary": ordinary(settings, seed)}
+class Sheet(NamedTuple):
+    """One kind of prompts, drawn by the weights of one training step (0: untouched) in so many steps (NFE)."""
+
+    step: int
+    kind: str
+    nfe: int
+    guidance: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Of its files: step-0040/new-4."""
+        return f"step-{self.step:04d}/{self.kind}-{self.nfe}" + (f"-g{self.guidance:g}" if self.guidance else "")
 
 
-def ordinary(settings: Evaluate, seed: int) -> Prompts:
-    """The ordinary prompts of a seed."""
-    return prompts.ordinary(settings.ordinary, seed)
+def along(settings: Evaluate, steps: Iterable[int], kinds: Iterable[str], every_nfe: bool) -> list[Sheet]:
+    """What a trained model draws, of the kinds that the study asks: at every checkpoint new scenes in few steps and ordinary
+    prompts in few and many; at the last one rewrites, and ordinary prompts in the NFE of the sweep, too, if `every_nfe`."""
+    steps, kinds = list(steps), set(kinds)
+    out = [Sheet(s, kind, settings.few) for s in steps for kind in (NEW, ORDINARY) if kind in kinds]
+    out += [Sheet(steps[-1], REWRITE, settings.few)] if REWRITE in kinds else []
+    if ORDINARY in kinds:
+        out += [Sheet(s, ORDINARY, settings.many, settings.guidance) for s in steps if settings.many > settings.few]
+        rest = {*settings.nfe, *(settings.nfe_sweep if every_nfe else ())} - {settings.few, settings.many}
+        out += [Sheet(steps[-1], ORDINARY, nfe) for nfe in sorted(rest)]
+    return out
 
 
-def sheets(settings: Evaluate, steps: Iterable[int], every_nfe: bool) -> list[Sheet]:
-    """What a trained model draws: at every checkpoint new scenes in few steps and ordinary prompts in few and many, at the
-    last one ordinary prompts in the NFE of the sweep, too, if `every_nfe`."""
-    steps = list(steps)
-    out = [(s, kind, settings.few) for s in steps for kind in ("scenes", "ordinary")]
-    out += [(s, "ordinary", settings.many) for s in steps if settings.many > settings.few]
-    rest = {*settings.nfe, *(settings.nfe_sweep if every_nfe else ())} - {settings.few, settings.many}
-    return out + [(steps[-1], "ordinary", nfe) for nfe in sorted(rest)]
+def _parts(rows: Sequence[Row]) -> list[list[int]]:
+    """The numbers of the rows whose pictures share a file: of one size, and not too many."""
+    out: list[list[int]] = []
+    for size in dict.fromkeys(r.size for r in rows):
+        ks = [k for k, r in enumerate(rows) if r.size == size]
+        most = max(1, PIXELS // (size[0] * size[1]))
+        out += [ks[i : i + most] for i in range(0, len(ks), most)]
+    return out
 
 
-@torch.no_grad()
-def draw_sheets(
-    backbone: Backbone, checkpoints: Iterable[int], wanted: dict[str, Prompts], todo: list[Sheet], seed: int, batch: int
-) -> Iterator[tuple[Sheet, Tensor]]:
-    """Draw the sheets of a cell -> each with its pictures (n, 3, 64, 64) in [-1, 1].
-
-    checkpoints: yields each training step after putting that step's weights on the backbone (a single 0 for an untouched
-    model). wanted: prompts by kind. batch: pictures at a time. UserError where there is no checkpoint.
-    """
-    given: dict[str, tuple[Context, Tensor]] = {}
-    shape = tuple(backbone.latent_shape(SIZE, SIZE))
-    for kind in dict.fromkeys(kind for _, kind, _ in todo):
-        given[kind] = backbone.context(wanted[kind].texts), wanted[kind].noise(shape, seed)
-    step = None
-    for step in checkpoints:
-        for sheet in todo:
-            if sheet[0] == step:
-                yield sheet, draw(backbone, *given[sheet[1]], sheet[2], batch)
-    if step is None:
-        raise UserError("no checkpoint to draw with; run the training stage first")
+def files(folder: Path, sheet: Sheet, rows: Sequence[Row]) -> list[tuple[Path, list[int]]]:
+    """The files of a sheet in a cell's folder, each with the numbers of its rows."""
+    parts = _parts(rows)
+    names = [sheet.name if len(parts) == 1 else f"{sheet.name}/{i:03d}" for i in range(len(parts))]
+    return [(folder / f"{name}.png", ks) for name, ks in zip(names, parts, strict=True)]
 
 
-def keep(images: Tensor, folder: Path, sheet: Sheet) -> None:
-    """Write the pictures of a sheet, as one PNG, into a cell's folder."""
-    file = sheet_file(folder, *sheet)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    to_pil(contact_sheet(images, COLUMNS)).save(file)
+def keep(images: Sequence[Tensor], folder: Path, sheet: Sheet, rows: Sequence[Row]) -> None:
+    """Write the pictures (3, H, W) in [-1, 1] of a sheet's rows into a cell's folder."""
+    for file, ks in files(folder, sheet, rows):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        picture = contact_sheet(torch.stack([images[k] for k in ks]), min(COLUMNS, len(ks)))
+        to_pil(picture).save(file)
 
 
-def kept(folder: Path, todo: Iterable[Sheet], sizes: dict[str, int]) -> Pictures:
-    """The pictures of sheets in a cell's folder: (n, 3, 64, 64) in [-1, 1] each, n by the kind of prompts (`sizes`)."""
-    return {s: tiles(read_image(sheet_file(folder, *s)), SIZE)[: sizes[s[1]]] for s in todo}
+def kept(folder: Path, sheet: Sheet, rows: Sequence[Row]) -> list[Tensor]:
+    """The pictures of a sheet in a cell's folder: (3, H, W) in [-1, 1] each, one a row; UserError where they are not."""
+    out: dict[int, Tensor] = {}
+    for file, ks in files(folder, sheet, rows):
+        if not file.exists():
+            raise UserError(f"{file}: missing; run `dvc repro draw`")
+        out |= zip(ks, tiles(read_image(file), *rows[ks[0]].size)[: len(ks)], strict=True)
+    return [out[k] for k in range(len(rows))]

@@ -11,6 +11,8 @@ from scipy import stats
 from torch import Tensor
 
 LEVEL = 0.95
+BLOCKS = 8  # that a statistic of a whole set is computed without, one at a time
+WITHOUT = "without "  # what stands before a block's number, where its value is kept
 Number = dict[str, float | int | None]  # value, low, high (None where there is no interval), n
 
 
@@ -48,24 +50,23 @@ def paired_difference(values: Sequence[float], other: Sequence[float]) -> dict:
     return interval(np.asarray(values, dtype=np.float64) - np.asarray(other, dtype=np.float64))
 
 
-def jackknife(statistic: Callable[[Tensor], float], n: int) -> Number:
-    """A statistic of a whole set with its 95 % interval, by leaving one unit out at a time.
+def blocks(n: int, most: int) -> list[Tensor]:
+    """For each of at most so many equal blocks of n units, the numbers of all others: LongTensors."""
+    block = torch.arange(n) % min(most, n)
+    return [(block != b).nonzero()[:, 0] for b in range(min(most, n))]
 
-    statistic: takes the indices of the units to use (LongTensor). A bootstrap would repeat units, which lowers the rank
-    of the covariances and moves a Frechet distance by more than the interval is wide.
+
+def jackknifed(value: float, without: Sequence[float], n: int) -> Number:
+    """A statistic of a whole set of n units with its 95 % interval, from its values without one block each.
+
+    A bootstrap would repeat units, which lowers the rank of the covariances and moves a Frechet distance by more than the
+    interval is wide.
     """
-    everything = torch.arange(n)
-    value = statistic(everything)
-    without = torch.tensor([statistic(everything[everything != i]) for i in range(n)], dtype=torch.float64)
-    error = ((n - 1) / n * ((without - without.mean()) ** 2).sum()).sqrt().item()
+    left = np.asarray(without, dtype=np.float64)
+    error = float(np.sqrt((len(left) - 1) / len(left) * ((left - left.mean()) ** 2).sum()))
     return {"value": value, "low": value - 1.96 * error, "high": value + 1.96 * error, "n": n}
 
 
-def jackknife_blocks(statistic: Callable[[Tensor], float], n: int, blocks: int = 40) -> Number:
-    """`jackknife` that leaves out one of `blocks` equal blocks at a time: the same interval, for large sets at a price
-    that does not grow with n."""
-    blocks = min(blocks, n)
-    block = torch.arange(n) % blocks
-    everything = torch.arange(n)
-    out = jackknife(lambda k: statistic(everything[torch.isin(block, k)]), blocks)
-    return out | {"n": n}
+def jackknife(statistic: Callable[[Tensor], float], n: int, most: int = BLOCKS) -> Number:
+    """`jackknifed` of a statistic that takes the numbers of the units to use (LongTensor), with at most so many blocks."""
+    return jackknifed(statistic(torch.arange(n)), [statistic(k) for k in blocks(n, most)], n)

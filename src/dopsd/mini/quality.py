@@ -14,11 +14,11 @@ from tqdm import tqdm
 from transformers import Qwen3Model, Qwen3VLForConditionalGeneration
 
 from dopsd.config.study import Miniature
-from dopsd.evaluation.instruments import distances, fidelity
+from dopsd.evaluation import distances, fidelity
 from dopsd.evaluation.instruments.mini_clip import load_clip
 from dopsd.evaluation.instruments.reader import Reader, load_reader
 from dopsd.evaluation.instruments.sharpness import sharpness
-from dopsd.evaluation.statistics import interval, jackknife_blocks
+from dopsd.evaluation.statistics import interval, jackknife
 from dopsd.method import flow
 from dopsd.method.rollout import sample
 from dopsd.mini import align
@@ -129,7 +129,7 @@ def measure_generators(
         read, features = reader.read(images), reader.features(images)
         each = {
             "adherence": interval(fidelity.adherence(read, attributes, blank).numpy()),
-            "frechet": jackknife_blocks(lambda k, f=features: distances.frechet(f[k], reference), len(features)),
+            "frechet": jackknife(lambda k, f=features: distances.frechet(f[k], reference), len(features), 40),
             "sharpness": interval((sharpness(images) / sharp).numpy()),
             "attribute_adherence": by_attribute(fidelity.found(read, attributes), visible(attributes)),
         }

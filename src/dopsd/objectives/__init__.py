@@ -2,6 +2,7 @@
 
 A method's file holds
 
+    LABEL, SAYS                                         what it is called in tables and figures, and on a model card
     Settings                                            its own knobs: `methods.<name>` of params.yaml and of the presets
     needs(settings) -> Needs                            what must be prepared for it
     loss(student, teacher, batch, settings) -> losses   an iterator
@@ -62,6 +63,8 @@ class Needs:
 class Objective(Protocol):
     """What a method's module holds."""
 
+    LABEL: str
+    SAYS: str
     Settings: type[Section]
 
     def needs(self, settings: Any, /) -> Needs: ...
@@ -96,9 +99,14 @@ def module(name: str) -> str:
     return f"{__name__}.{name}"
 
 
+def objective(name: str) -> Objective:
+    """A method's module, by its name."""
+    return cast(Objective, importlib.import_module(module(name)))
+
+
 def method(name: str, settings: Mapping[str, Any], file: str) -> Method:
     """A method by its name, with what `methods.<name>` of a file says; UserError where there is no such method or field."""
     if name not in names():
         raise UserError(f"{file}: methods.{name}: no such method; known: {', '.join(names())}")
-    objective = cast(Objective, importlib.import_module(module(name)))
-    return Method(name, objective, validated(objective.Settings, settings, file, f"methods.{name}"))
+    found = objective(name)
+    return Method(name, found, validated(found.Settings, settings, file, f"methods.{name}"))

@@ -15,6 +15,9 @@ from dopsd.method import flow
 from dopsd.method.rollout import rollout
 from dopsd.objectives import Batch, Field, Needs
 
+SAYS = "on-policy self-distillation (D-OPSD, arXiv 2605.05204)"
+LABEL = "D-OPSD"
+
 
 class Settings(Section):
     """loss: "velocity", the paper's, or "x0", the released code's. teacher: its weights (see `Needs`), with decay `ema`.

@@ -11,6 +11,9 @@ from dopsd.config.section import Section
 from dopsd.method import flow
 from dopsd.objectives import Batch, Field, Needs
 
+SAYS = "supervised fine-tuning (flow matching)"
+LABEL = "SFT"
+
 
 class Settings(Section):
     """It has none of its own."""

@@ -6,21 +6,25 @@ Each is asked at matched concept fidelity (`tables.matched`), in few steps, on t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import pandas as pd
 
-from dopsd.report.tables import AGAINST, lines, number_text
-
-METHOD = "dopsd"
+from dopsd.config.study import Compared
+from dopsd.report.names import label
+from dopsd.report.tables import lines, number_text
 
 
 @dataclass(frozen=True)
 class Question:
-    """A claim about a score of a method, or of its paired difference to SFT, and the number that it is held against."""
+    """A claim about a score of a method, or of its paired difference to the baseline, and the number that it is held against.
+
+    {method}, {baseline}: their names, of params.yaml's section `compare`.
+    """
 
     claim: str
     score: str
-    of: str  # METHOD, AGAINST or "difference"
+    of: Literal["method", "baseline", "difference"]
     bar: float
     at_most: bool = False
 
@@ -33,35 +37,39 @@ class Question:
 
 
 QUESTIONS = (
-    Question("D-OPSD learns the concept: fidelity above the untouched model's", "fidelity_gain", METHOD, 0.2),
-    Question("SFT blurs new scenes: sharpness over the described row's", "sharpness_kept", AGAINST, 0.8, at_most=True),
-    Question("D-OPSD does not: sharpness over the described row's", "sharpness_kept", METHOD, 0.9),
-    Question("the few-step gap grows under SFT (Fréchet)", "gap_growth_frechet", AGAINST, 1.1),
-    Question("it does not grow under D-OPSD (Fréchet)", "gap_growth_frechet", METHOD, 1.1, at_most=True),
-    Question("the few-step gap grows under SFT (sharpness)", "gap_growth_sharpness", AGAINST, 1.1),
-    Question("it does not grow under D-OPSD (sharpness)", "gap_growth_sharpness", METHOD, 1.1, at_most=True),
-    Question("D-OPSD follows the scene better than SFT: adherence", "adherence", "difference", 0.0),
-    Question("D-OPSD leaks less into ordinary prompts than SFT", "leakage", "difference", 0.0, at_most=True),
+    Question("{method} learns the concept: fidelity above the untouched model's", "fidelity_gain", "method", 0.2),
+    Question(
+        "{baseline} blurs new scenes: sharpness over the described row's", "sharpness_kept", "baseline", 0.8, True
+    ),
+    Question("{method} does not: sharpness over the described row's", "sharpness_kept", "method", 0.9),
+    Question("the few-step gap grows under {baseline} (Fréchet)", "gap_growth_frechet", "baseline", 1.1),
+    Question("it does not grow under {method} (Fréchet)", "gap_growth_frechet", "method", 1.1, True),
+    Question("the few-step gap grows under {baseline} (sharpness)", "gap_growth_sharpness", "baseline", 1.1),
+    Question("it does not grow under {method} (sharpness)", "gap_growth_sharpness", "method", 1.1, True),
+    Question("{method} follows the scene better than {baseline}: adherence", "adherence", "difference", 0.0),
+    Question("{method} leaks less into ordinary prompts than {baseline}", "leakage", "difference", 0.0, True),
 )
+COLUMN = {"method": "", "baseline": "against", "difference": "difference"}  # of `tables.matched`
 
 
-def answers(matched: pd.DataFrame) -> pd.DataFrame:
+def answers(matched: pd.DataFrame, compare: Compared) -> pd.DataFrame:
     """Every question with its number, interval and answer: columns claim, value, low, high, bar, answer."""
-    table = matched[matched.method == METHOD].set_index("score")
+    table = matched[matched.method == compare.method].set_index("score")
+    names = {"method": label(compare.method), "baseline": label(compare.baseline)}
     rows = []
     for q in (q for q in QUESTIONS if q.score in table.index):
-        column = {METHOD: "", AGAINST: "against", "difference": "difference"}[q.of]
-        names = ("value", "low", "high") if not column else (column, f"{column}_low", f"{column}_high")
-        value, low, high = (float(table.loc[q.score, name]) for name in names)
+        column = COLUMN[q.of]
+        ends = ("value", "low", "high") if not column else (column, f"{column}_low", f"{column}_high")
+        value, low, high = (float(table.loc[q.score, name]) for name in ends)
         bar = f"{'<=' if q.at_most else '>='} {q.bar:g}"
-        row = {"claim": q.claim, "value": value, "low": low, "high": high}
+        row = {"claim": q.claim.format(**names), "value": value, "low": low, "high": high}
         rows.append(row | {"bar": bar, "answer": q.answer(low, high)})
     return pd.DataFrame(rows, columns=["claim", "value", "low", "high", "bar", "answer"])
 
 
-def answers_markdown(table: pd.DataFrame) -> str:
+def answers_markdown(table: pd.DataFrame, compare: Compared) -> str:
     """`answers` as Markdown."""
     if table.empty:
-        return f"Not measured: the claims hold {METHOD} against {AGAINST}."
+        return f"Not measured: the claims hold {label(compare.method)} against {label(compare.baseline)}."
     shown = table.assign(measured=[number_text(r.value, r.low, r.high) for r in lines(table)])
     return shown[["claim", "bar", "measured", "answer"]].to_markdown(index=False, disable_numparse=True)

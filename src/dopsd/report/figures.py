@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -12,39 +12,45 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
+from dopsd.config.params import Params
+from dopsd.evaluation.rows import NEW, of_kind
+from dopsd.evaluation.sheets import Sheet, kept
 from dopsd.evaluation.statistics import interval
-from dopsd.report.grids import TILE, picture_grid, read_picture, read_tiles
+from dopsd.report.cells import Key, Steps
+from dopsd.report.grids import SCALE, TILE, picture_grid, read_picture, tile
+from dopsd.report.names import colour, label, score_name
+from dopsd.report.tables import last
+from dopsd.sets.jsonl import read_set
+from dopsd.study.prompts import asked
 from dopsd.support import paths
 from dopsd.support.errors import UserError
+from dopsd.support.pictures import from_pil
 
-SHOWN = 3  # pictures a cell of the comparison
-COLOURS = {"untouched": "#777777", "described": "#2a9d4e", "sft": "#d9822b", "dopsd": "#2566c7"}
-NAMES = {"untouched": "Untouched", "described": "Untouched, described", "sft": "SFT", "dopsd": "D-OPSD"}
-
-
-def label(method: str) -> str:
-    """How a method is called in figures and tables."""
-    return NAMES.get(method, method)
+SHOWN = 3  # pictures a cell of the comparison,
+SHOWN_SIDE = SCALE * TILE  # so many pixels a side
 
 
-def colour(method: str) -> str | None:
-    """The method's colour in every figure; None lets matplotlib choose."""
-    return COLOURS.get(method)
-
-
-def comparison(concepts: Sequence[str], last: dict[str, int], seed: int, few: int, noises: int) -> Figure:
+def comparison(params: Params, last: Mapping[str, int]) -> Figure:
     """The paper's figure: a row a concept; training pictures, then every method at its last step, on equal prompts and noise.
 
-    last: the methods that are shown, and each one's last step; few: the NFE.
+    last: the methods that are shown, and each one's last step. The first picture of a group of prompts is shown, of the first
+    seed.
     """
-    rows = []
-    for concept in concepts:
-        folder = paths.concept_set(concept) / "target_images"
-        training = [read_picture(f) for f in sorted(folder.glob("*.png"))[:SHOWN]]
-        files = [paths.sheet_file(paths.samples(m, concept, seed), step, "scenes", few) for m, step in last.items()]
-        cells = [read_tiles(file, SHOWN, noises) for file in files]
+    rows, seed, side = [], params.grid.seeds[0], min(params.fetch.size, SHOWN_SIDE)
+    for concept in params.grid.concepts:
+        items = read_set(paths.concept_set(concept) / "data.jsonl")[:SHOWN]
+        training = [tile(from_pil(item.image()), side) for item in items]
+        wanted = of_kind(asked(concept), NEW, seed)
+        groups = [r.group for r in wanted]
+        shown = [groups.index(g) for g in list(dict.fromkeys(groups))[:SHOWN]]
+        cells = []
+        for method, step in last.items():
+            images = kept(paths.samples(method, concept, seed), Sheet(step, NEW, params.evaluate.few), wanted)
+            cells.append(np.concatenate([tile(images[k], side) for k in shown], 1))
         rows.append([np.concatenate(training, 1), *cells])
-    return picture_grid(rows, ["Training images", *map(label, last)], list(concepts))
+    return picture_grid(
+        rows, ["Training images", *map(label, last)], list(params.grid.concepts), scale=max(1, SHOWN_SIDE // side)
+    )
 
 
 def _by_method(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -67,18 +73,24 @@ def _arms(means: pd.DataFrame) -> np.ndarray:
     return np.nan_to_num(np.maximum(arms, 0))
 
 
-def fidelity_retention(table: pd.DataFrame) -> Figure:
-    """Along training, concept fidelity on new scenes against what is kept elsewhere: a line a method, a dot a step."""
-    table = table.dropna(subset=["concept_fidelity"])
-    panels = {
-        "retention_frechet": "ordinary prompts: Fréchet distance\nto the untouched model (lower = kept)",
-        "sharpness": "new scenes: sharpness\n(1 = as sharp as the world's renders)",
-        "leakage": "ordinary prompts: concept's attributes\ndrawn unasked (untouched = chance)",
-    }
-    figure = Figure(figsize=(15, 4.6), layout="constrained")
-    for axes, (score, title) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+PANELS = {
+    "retention_frechet": "ordinary prompts: Fréchet distance\nto the untouched model (lower = kept)",
+    "sharpness": "new scenes: sharpness\n(1 = as sharp as the world's renders)",
+    "leakage": "ordinary prompts: concept's attributes\ndrawn unasked (untouched = chance)",
+}
+
+
+def fidelity_retention(table: pd.DataFrame, fidelity: str) -> Figure | None:
+    """Along training, fidelity on new scenes against what is kept elsewhere: a line a method, a dot a step; None where the
+    study measures none of it."""
+    panels = {score: title for score, title in PANELS.items() if score in table}
+    if not panels or fidelity not in table:
+        return None
+    table = table.dropna(subset=[fidelity])
+    figure = Figure(figsize=(5 * len(panels), 4.6), layout="constrained")
+    for axes, (score, title) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True):
         for method, rows in _by_method(table):
-            x, y = _means(rows, ["step"], "concept_fidelity"), _means(rows, ["step"], score)
+            x, y = _means(rows, ["step"], fidelity), _means(rows, ["step"], score)
             bars = {"yerr": _arms(y), "xerr": _arms(x), "capsize": 2}
             axes.errorbar(x.value, y.value, fmt="o-", color=colour(method), label=label(method), **bars)
             for step, a, b in zip(x.step, x.value, y.value, strict=True):
@@ -86,7 +98,7 @@ def fidelity_retention(table: pd.DataFrame) -> Figure:
                     axes.annotate(int(step), (a, b), xytext=(4, 4), textcoords="offset points", fontsize=8)
         if score == "sharpness":
             _cap(axes, table, score)
-        axes.set(xlabel="concept fidelity on new scenes", title=title)
+        axes.set(xlabel=f"{score_name(fidelity)} on new scenes", title=title)
         axes.grid(alpha=0.3)
     figure.axes[0].legend()
     return figure
@@ -101,24 +113,41 @@ def _cap(axes: Axes, table: pd.DataFrame, score: str, top: float = 1.5) -> None:
         axes.text(0.02, 0.96, f"above the range: {above}", transform=axes.transAxes, va="top", fontsize=9)
 
 
-def nfe(cells: dict[tuple[str, str, int], dict]) -> Figure:
-    """Quality on ordinary prompts against the number of steps, of the untouched model and after each fine-tuning."""
-    panels = {
-        "quality_frechet": "Fréchet distance to held-out renders (lower = better)",
-        "quality_adherence": "adherence to the prompt",
-        "quality_sharpness": "sharpness (1 = the world's renders)",
-    }
-    last = {who: cell["steps"][max(cell["steps"], key=int)]["ordinary"] for who, cell in cells.items()}
-    full = max(map(len, last.values()))
+QUALITY = {
+    "quality_frechet": "Fréchet distance to held-out renders (lower = better)",
+    "quality_adherence": "adherence to the prompt",
+    "quality_sharpness": "sharpness (1 = the world's renders)",
+}
+
+
+def nfe(cells: Mapping[Key, Steps]) -> Figure | None:
+    """Quality on ordinary prompts against the number of steps, of the untouched model and after each fine-tuning, of the
+    cells that draw in all of them; None where the study measures none of it."""
     rows = [
-        {"method": method, "nfe": int(steps)} | {k: scores[k]["value"] for k in panels}
-        for (method, _, _), ordinary in last.items()
-        if len(ordinary) == full and method != "described"  # on ordinary prompts that is the untouched model
-        for steps, scores in ordinary.items()
+        {
+            "method": method,
+            "cell": (concept, seed),
+            "nfe": int(name.split("@")[1]),
+            "score": name.split("@")[0],
+            "value": v,
+        }
+        for (method, concept, seed), steps in cells.items()
+        if method != "described"  # on ordinary prompts that is the untouched model
+        for name, v in last(steps).items()
+        if name.split("@")[0] in QUALITY
     ]
-    table = pd.DataFrame(rows)
-    figure = Figure(figsize=(15, 4.4), layout="constrained")
-    for axes, (score, title) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+    if not rows:
+        return None
+    long = pd.DataFrame(rows)
+    drawn = long.groupby("cell").nfe.transform("nunique")
+    table = (
+        long[drawn == drawn.max()].pivot(index=["method", "cell", "nfe"], columns="score", values="value").reset_index()
+    )
+    order = {m: i for i, m in enumerate(dict.fromkeys(m for m, _, _ in cells))}
+    table = table.sort_values("method", key=lambda m: m.map(order), kind="stable")
+    panels = {score: title for score, title in QUALITY.items() if score in table}
+    figure = Figure(figsize=(5 * len(panels), 4.4), layout="constrained")
+    for axes, (score, title) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True):
         for method, mine in _by_method(table):
             y = _means(mine, ["nfe"], score)
             bars = {"yerr": _arms(y), "capsize": 2}

@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
+from torch import Tensor
 
+from dopsd.sets.items import fitted
 from dopsd.support.errors import UserError
+from dopsd.support.pictures import to_pil
 
 TILE = 64  # pixels of a miniature's picture
 SCALE = 3  # how much larger it is shown
@@ -29,12 +32,9 @@ def read_picture(file: Path, command: str = "dvc repro") -> np.ndarray:
     return np.asarray(Image.open(file).convert("RGB"))
 
 
-def read_tiles(file: Path, count: int, every: int = 1) -> np.ndarray:
-    """The first `count` of every `every`-th tile of a contact sheet, side by side: (TILE, count TILE, 3)."""
-    sheet = read_picture(file)
-    columns = sheet.shape[1] // TILE
-    tiles = [np.divmod(k * every, columns) for k in range(count)]
-    return np.concatenate([sheet[r * TILE : (r + 1) * TILE, c * TILE : (c + 1) * TILE] for r, c in tiles], 1)
+def tile(image: Tensor, side: int) -> np.ndarray:
+    """A picture (3, H, W) in [-1, 1] as a square tile of side x side pixels, cropped around its centre: (side, side, 3)."""
+    return np.asarray(fitted(to_pil(image), side, side))
 
 
 def magnified(image: np.ndarray, scale: float) -> np.ndarray:

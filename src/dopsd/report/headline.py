@@ -8,32 +8,46 @@ import pandas as pd
 
 from dopsd.report.tables import lines
 
-SCENES = ("concept_fidelity", "sharpness")  # of every method, at its last step
-KEPT = (
+EVERY = ("fidelity", "sharpness")  # of every method, at its last step; fidelity: the score of params.yaml
+TRAINED = (
     "adherence",
     "leakage@few",
     "retention_frechet@few",
     "few_step_frechet",
 )  # of the trained ones; @few: in few steps
-MATCHED = ("sharpness", "leakage", "retention_frechet")  # differences to SFT where both draw the concept equally well
+MATCHED = (
+    "sharpness",
+    "leakage",
+    "retention_frechet",
+)  # differences to the baseline where both draw the concept equally well
 PROBE = ("image_text", "wrong_image_text")
 
 
 def headline(
-    summary: pd.DataFrame, matched: pd.DataFrame, probe: dict, trained: Sequence[str], few: int
+    summary: pd.DataFrame,
+    matched: pd.DataFrame,
+    probe: dict | None,
+    trained: Sequence[str],
+    few: int,
+    fidelity: str,
+    baseline: str,
 ) -> dict[str, dict[str, float]]:
-    """{method: {score: mean}}, {"at equal fidelity": {"score, method less sft": difference}}, {"probe": {context: share}}.
+    """{method: {score: mean}}, {"at equal fidelity": {"score, method less baseline": difference}},
+    {"probe": {context: share}}.
 
-    summary, matched: see `tables`; probe: the stage's scores, of which the first VLM's in the native steps are shown.
+    summary, matched: see `tables`; probe: the stage's scores, if there are any, of which the first VLM's in the native steps
+    are shown.
     """
     out: dict[str, dict[str, float]] = {}
-    for name in (*SCENES, *KEPT):
-        for row in lines(summary.loc[summary.score == name.replace("@few", f"@{few}")]):
-            if name in SCENES or row.method in trained:
-                out.setdefault(row.method, {})[name.removesuffix("@few")] = row.value
+    for name in (*EVERY, *TRAINED):
+        wanted = name.replace("@few", f"@{few}").replace("fidelity", fidelity)
+        for row in lines(summary.loc[summary.score == wanted]):
+            if name in EVERY or row.method in trained:
+                out.setdefault(row.method, {})[wanted.removesuffix(f"@{few}")] = row.value
     if not matched.empty:
         rows = matched.loc[matched.score.isin(MATCHED)]
-        out["at equal fidelity"] = {f"{r.score}, {r.method} less sft": r.difference for r in lines(rows)}
-    native = next(iter(next(iter(probe.values())).values()))
-    out["probe"] = {context: native[context]["mean"]["value"] for context in PROBE if context in native}
+        out["at equal fidelity"] = {f"{r.score}, {r.method} less {baseline}": r.difference for r in lines(rows)}
+    if probe:
+        native = next(iter(next(iter(probe.values())).values()))
+        out["probe"] = {context: native[context]["mean"]["value"] for context in PROBE if context in native}
     return out

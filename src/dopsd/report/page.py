@@ -2,70 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
 import pandas as pd
 
 from dopsd.config.params import Params
+from dopsd.config.study import Compared
 from dopsd.report import claims
-from dopsd.report.figures import CONTEXTS, label
+from dopsd.report.figures import CONTEXTS
 from dopsd.report.miniature import attribute_table, bars_table, spelled
-from dopsd.report.tables import AGAINST, matched_markdown, number_text, summary_markdown
+from dopsd.report.names import label, labels
+from dopsd.report.tables import matched_markdown, number_text, summary_markdown
 from dopsd.support.files import numbers_table
 
 TEMPLATE = Path(__file__).with_name("report.md.j2")
 CARD = Path(__file__).with_name("miniature.md.j2")
 
 
-MATCHED_LABELS = {
-    "fidelity_gain": "gain of concept fidelity (0 = untouched)",
-    "sharpness_kept": "kept sharpness (1 = described)",
-    "gap_growth_frechet": "gap growth, Fréchet (1 = untouched)",
-    "gap_growth_sharpness": "gap growth, sharpness (1 = untouched)",
-}
-
-
-def labels(few: int, many: int) -> dict[str, str]:
-    """The scores of the summary, in order, with what they are called; each says where 0 or 1 lies."""
-    return {
-        "concept_fidelity": "new scenes: concept fidelity",
-        "clip_i": "new scenes: CLIP-I",
-        "adherence": "new scenes: adherence",
-        "style": "new scenes: style",
-        "sharpness": "new scenes: sharpness (1 = renders)",
-        "copying": "new scenes: nearest training image",
-        "diversity": "new scenes: diversity",
-        f"retention_frechet@{few}": f"kept, {few} NFE: Fréchet to untouched (0 = kept)",
-        f"retention_frechet@{many}": f"kept, {many} NFE: Fréchet to untouched (0 = kept)",
-        f"retention_kid@{few}": f"kept, {few} NFE: KID to untouched (untouched = kept)",
-        f"retention_adherence@{few}": f"kept, {few} NFE: adherence (1 = kept)",
-        f"retention_adherence@{many}": f"kept, {many} NFE: adherence (1 = kept)",
-        f"retention_sharpness@{few}": f"kept, {few} NFE: sharpness (1 = kept)",
-        f"retention_sharpness@{many}": f"kept, {many} NFE: sharpness (1 = kept)",
-        f"leakage@{few}": f"leakage, {few} NFE (untouched = chance)",
-        "few_step_frechet": f"few-step gap: Fréchet, {few} over {many} NFE",
-        "few_step_sharpness": f"few-step gap: sharpness, {few} over {many} NFE",
-    }
-
-
-def matched_labels(few: int, many: int) -> dict[str, str]:
-    """The scores of the matched table, in its order, as the summary calls them."""
-    shared = {k.removesuffix(f"@{few}"): v for k, v in labels(few, many).items()}
-    return {"step": "optimiser steps"} | shared | MATCHED_LABELS
-
-
-def verdict(table: pd.DataFrame, score: str, method: str, what: str, higher_is: str, lower_is: str) -> str:
-    """One sentence on a method's paired difference to SFT, which says so where the interval holds 0."""
-    row = table.loc[(table.score == score) & (table.method == method)]
+def verdict(table: pd.DataFrame, score: str, compare: Compared, what: str, higher_is: str, lower_is: str) -> str:
+    """One sentence on the method's paired difference to the baseline, which says so where the interval holds 0."""
+    who, other = label(compare.method), label(compare.baseline)
+    row = table.loc[(table.score == score) & (table.method == compare.method)]
     if row.empty or "difference" not in row or row.difference.isna().all():
-        return f"{label(method)}: no difference of {what} to {label(AGAINST)} was measured."
+        return f"{who}: no difference of {what} to {other} was measured."
     d, low, high = (float(row[c].iloc[0]) for c in ("difference", "difference_low", "difference_high"))
     span = number_text(d, low, high, sign=True)
     if pd.isna(low):
-        return f"{label(method)} against {label(AGAINST)}, {what}: {span}, one cell, so without an interval."
+        return f"{who} against {other}, {what}: {span}, one cell, so without an interval."
     told = "no difference is shown (the interval holds 0)" if low <= 0 <= high else higher_is if d > 0 else lower_is
-    return f"{label(method)} against {label(AGAINST)}, {what}: {span}, {told}."
+    return f"{who} against {other}, {what}: {span}, {told}."
 
 
 def probe_table(scores: dict, naming: dict) -> str:
@@ -74,7 +41,8 @@ def probe_table(scores: dict, naming: dict) -> str:
     rows = {
         CONTEXTS[context].replace("\n", " "): {a: spelled(v) for a, v in row.items()} for context, row in scores.items()
     }
-    rows["named"] = {a: spelled(v) for a, v in naming.items()}
+    if naming:
+        rows["named"] = {a: spelled(v) for a, v in naming.items()}
     drawn = scores["image_text"]
     rows["drawn / named"] = {  # an eye that never names an attribute rightly gives nothing to divide by
         a: f"{drawn[a]['value'] / v['value']:.2f}" if v["value"] else "-" for a, v in naming.items()
@@ -91,7 +59,7 @@ def above_controls(scores: dict) -> list[str]:
 def probes(scores: dict, naming: dict) -> list[dict]:
     """The probe of every VLM and number of steps, for the template: {vlm, nfe, table, above}."""
     return [
-        {"vlm": vlm, "nfe": nfe, "table": probe_table(at, naming[vlm]), "above": above_controls(at)}
+        {"vlm": vlm, "nfe": nfe, "table": probe_table(at, naming.get(vlm, {})), "above": above_controls(at)}
         for vlm, by_nfe in scores.items()
         for nfe, at in by_nfe.items()
     ]
@@ -112,45 +80,49 @@ def miniature_card(miniature: dict, probe: dict) -> str:
     )
 
 
-def report(
-    table: pd.DataFrame,
-    matched: pd.DataFrame,
-    probe: dict,
-    miniature: dict,
-    step_size: dict,
-    params: Params,
-    devices: list[str],
-) -> str:
-    """Fill the template. table: the summary; matched: SFT and the others at matched fidelity; probe, miniature,
-    step_size: the files of scores of these names; devices: what the cells ran on."""
-    few, many = params.evaluate.few, params.evaluate.many
-    mine = "dopsd"
+@dataclass(frozen=True)
+class Results:
+    """What a report is made of. table: the summary; matched: the baseline and the others at matched fidelity; step_size, and
+    probe and miniature where the study has them: the files of scores of these names; devices: what the cells ran on;
+    figures: those that there are;
+    random_weights: whether the model has never been trained."""
+
+    table: pd.DataFrame
+    matched: pd.DataFrame
+    step_size: dict
+    probe: dict | None
+    miniature: dict | None
+    devices: list[str]
+    figures: set[str]
+    random_weights: bool
+
+
+def report(results: Results, params: Params) -> str:
+    """REPORT.md: the template, filled."""
+    few, many, compare, table = params.evaluate.few, params.evaluate.many, params.compare, results.table
+    nearer = f"distance to the untouched model at {few} NFE"
     sentences = [
-        verdict(table, "concept_fidelity", mine, "concept fidelity on new scenes", "higher", "lower"),
-        verdict(table, "sharpness", mine, "sharpness on new scenes", "sharper", "more blurred"),
-        verdict(
-            table,
-            f"retention_frechet@{few}",
-            mine,
-            f"distance to the untouched model at {few} NFE",
-            "farther",
-            "nearer",
-        ),
-        verdict(table, "few_step_frechet", mine, "few-step gap (Fréchet)", "a wider gap", "a narrower gap"),
-        verdict(table, f"leakage@{few}", mine, "leakage", "leaks more", "leaks less"),
+        verdict(table, params.step_size.fidelity, compare, "fidelity on new scenes", "higher", "lower"),
+        verdict(table, "sharpness", compare, "sharpness on new scenes", "sharper", "more blurred"),
+        verdict(table, f"retention_frechet@{few}", compare, nearer, "farther", "nearer"),
+        verdict(table, "few_step_frechet", compare, "few-step gap (Fréchet)", "a wider gap", "a narrower gap"),
+        verdict(table, f"leakage@{few}", compare, "leakage", "leaks more", "leaks less"),
     ]
+    naming = results.miniature["naming"] if results.miniature else {}
+    matched = labels(results.matched.score, few, many)
     return _filled(
         TEMPLATE,
         sentences=sentences,
-        summary=summary_markdown(table, labels(few, many)),
-        matched=matched_markdown(matched, matched_labels(few, many)),
-        probes=probes(probe, miniature["naming"]),
-        answers=claims.answers_markdown(claims.answers(matched)),
-        step_size=numbers_table(step_size),
+        summary=summary_markdown(table, labels(dict.fromkeys(table.score), few, many), compare.baseline),
+        matched=matched_markdown(results.matched, matched, compare.baseline),
+        probes=probes(results.probe, naming) if results.probe else [],
+        answers=claims.answers_markdown(claims.answers(results.matched, compare), compare),
+        step_size=numbers_table(results.step_size),
+        params=params,
         grid=params.grid,
         few=few,
         many=many,
         cells=len(params.grid.concepts) * len(params.grid.seeds),
         label=label,
-        devices=devices,
+        results=results,
     )

@@ -1,22 +1,20 @@
-"""The tables: one tidy row a cell, and the methods' means with their paired differences to SFT."""
+"""The tables: one tidy row a cell, and the methods' means with their paired differences to the baseline."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import pandas as pd
 
 from dopsd.evaluation.statistics import interval, paired_difference
+from dopsd.report.cells import Key, Steps, at
 from dopsd.support import paths
 from dopsd.support.errors import UserError
-from dopsd.support.files import read_json
 
-SCENES = ("concept_fidelity", "clip_i", "adherence", "style", "sharpness", "copying", "diversity")
-ORDINARY = ("retention_frechet", "retention_kid", "retention_adherence", "retention_sharpness", "leakage")
-COLUMNS = ["method", "concept", "kind", "seed", "step", "nfe", *SCENES, *ORDINARY]
-AGAINST = "sft"
 LOSS = ("loss", "lr", "grad_norm")
+WHO = ["method", "concept", "kind", "seed", "step", "nfe"]  # of a row of `comparison`
+GAP = "few_step_"
 
 
 def lines(table: pd.DataFrame) -> Iterable[Any]:
@@ -24,76 +22,68 @@ def lines(table: pd.DataFrame) -> Iterable[Any]:
     return table.itertuples()
 
 
-def read_cells(
-    methods: Sequence[str], concepts: Sequence[str], seeds: Sequence[int]
-) -> dict[tuple[str, str, int], dict]:
-    """The scores of every cell of the grid, in the grid's order; UserError where one is missing."""
-    out = {}
-    for method in methods:
-        for concept in concepts:
-            file = paths.cells(method, concept)
-            scores = read_json(file)
-            for seed in seeds:
-                if str(seed) not in scores:
-                    raise UserError(f"{file}: no scores of seed {seed}; run `dvc repro`")
-                out[method, concept, seed] = scores[str(seed)]
-    return out
+def comparison(cells: Mapping[Key, Steps], kinds: Mapping[str, str], few: int) -> pd.DataFrame:
+    """One row a method x concept x seed x step x NFE: `WHO`, then every score that a cell has.
 
-
-def comparison(cells: dict[tuple[str, str, int], dict], kinds: dict[str, str]) -> pd.DataFrame:
-    """One row a method x concept x seed x step x NFE with `COLUMNS`.
-
-    New scenes are drawn at one NFE and scored in its row; the other NFE have ordinary prompts only, at the last step.
-    kinds: concept -> "object" or "style".
+    New scenes are drawn in few steps and scored in that row; the other NFE have ordinary prompts only. kinds: concept ->
+    "object" or "style".
     """
     rows = []
-    for (method, concept, seed), cell in cells.items():
-        for step, scores in cell["steps"].items():
-            for nfe in sorted(scores["ordinary"], key=int):
-                scenes, ordinary = scores["scenes"].get(nfe), scores["ordinary"][nfe]
-                who = {"method": method, "concept": concept, "kind": kinds[concept], "seed": seed}
-                row = who | {"step": int(step), "nfe": int(nfe)}
-                row |= {k: scenes[k]["value"] if scenes else None for k in SCENES}
-                rows.append(row | {k: ordinary[k]["value"] for k in ORDINARY})
-    table = pd.DataFrame(rows, columns=COLUMNS)
-    return table.astype(dict.fromkeys((*SCENES, *ORDINARY), float))
+    for (method, concept, seed), steps in cells.items():
+        for step, row in steps.items():
+            for nfe in sorted({few, *(int(name.split("@")[1]) for name in row if "@" in name)}):
+                who = {
+                    "method": method,
+                    "concept": concept,
+                    "kind": kinds[concept],
+                    "seed": seed,
+                    "step": step,
+                    "nfe": nfe,
+                }
+                shown = at(row, nfe) if nfe == few else _ordinary_only(row, nfe)
+                rows.append(who | {name: v for name, v in shown.items() if not name.startswith(GAP)})
+    return pd.DataFrame(rows)
 
 
-def trajectory(table: pd.DataFrame) -> pd.DataFrame:
-    """`comparison` as one row a method and step: means over the cells, at the NFE that new scenes are drawn at."""
-    few = table.dropna(subset=["concept_fidelity"])
-    means = few.groupby(["method", "step"], sort=False)[[*SCENES, *ORDINARY]].mean()
+def _ordinary_only(row: Mapping[str, float], nfe: int) -> dict[str, float]:
+    return {name: v for name, v in at(row, nfe).items() if f"{name}@{nfe}" in row}
+
+
+def scores_of(table: pd.DataFrame) -> list[str]:
+    """The columns of `comparison` that are scores."""
+    return [c for c in table.columns if c not in WHO]
+
+
+def trajectory(table: pd.DataFrame, few: int) -> pd.DataFrame:
+    """`comparison` as one row a method and step: means over the cells, in few steps."""
+    means = table.loc[table.nfe == few].groupby(["method", "step"], sort=False)[scores_of(table)].mean()
     return cast(pd.DataFrame, means).reset_index()  # pandas declares it to be a scalar, too
 
 
-def at_last_step(cell: dict) -> dict[str, float]:
-    """A finished training's scores in one flat row: "name" for new scenes, "name@nfe" for ordinary prompts."""
-    scores = cell["steps"][max(cell["steps"], key=int)]
-    flat = {k: scene[k]["value"] for scene in scores["scenes"].values() for k in SCENES}
-    for nfe in sorted(scores["ordinary"], key=int):
-        flat |= {f"{k}@{nfe}": v["value"] for k, v in scores["ordinary"][nfe].items()}
-    return flat | {f"few_step_{k}": v["value"] for k, v in scores["few_step_gap"].items()}
+def last(steps: Steps) -> dict[str, float]:
+    """A finished training's row."""
+    return steps[max(steps)]
 
 
-def summary(cells: dict[tuple[str, str, int], dict]) -> pd.DataFrame:
-    """Means of the methods and paired differences to SFT, each with a 95 % interval over the concept x seed cells.
+def summary(cells: Mapping[Key, Steps], baseline: str) -> pd.DataFrame:
+    """Means of the methods at their last step, and paired differences to the baseline, each with a 95 % interval over the
+    concept x seed cells.
 
     Columns: score, method, value, low, high, n, difference, difference_low, difference_high. A cell is the unit: its
     pictures share one training. Scores that not every cell has (the full range of NFE) are left out.
     """
-    flat: dict[str, dict[tuple, dict]] = {}
-    for (method, concept, seed), cell in cells.items():
-        flat.setdefault(method, {})[concept, seed] = at_last_step(cell)
-    common = set.intersection(*(set(row) for rows in flat.values() for row in rows.values()))
-    names = [name for name in next(iter(next(iter(flat.values())).values())) if name in common]
+    rows: dict[str, dict[tuple, dict]] = {}
+    for (method, concept, seed), steps in cells.items():
+        rows.setdefault(method, {})[concept, seed] = last(steps)
+    common = set.intersection(*(set(row) for mine in rows.values() for row in mine.values()))
+    names = [name for name in next(iter(next(iter(rows.values())).values())) if name in common]
     out = []
     for name in names:
-        for method, rows in flat.items():
-            values = [row[name] for row in rows.values()]
-            line = {"score": name, "method": method, **interval(values)}
-            if method != AGAINST and AGAINST in flat:
-                other = [flat[AGAINST][unit][name] for unit in rows]
-                line |= _prefixed("difference", paired_difference(values, other))
+        for method, mine in rows.items():
+            line = {"score": name, "method": method, **interval([row[name] for row in mine.values()])}
+            if method != baseline and baseline in rows:
+                pairs = [(row[name], rows[baseline][unit][name]) for unit, row in mine.items()]
+                line |= _prefixed("difference", paired_difference(*zip(*pairs, strict=True)))
             out.append(line)
     return _numbers(pd.DataFrame(out))
 
@@ -103,65 +93,59 @@ def _numbers(table: pd.DataFrame) -> pd.DataFrame:
     return table.astype({c: float for c in table.columns if c not in ("score", "method", "n")})
 
 
-def at_step(cell: dict, step: str) -> dict[str, float]:
-    """The scores of one checkpoint in few steps, in one flat row."""
-    scores = cell["steps"][step]
-    ((few, scene),) = scores["scenes"].items()
-    ordinary = scores["ordinary"][few]
-    row = {k: scene[k]["value"] for k in SCENES} | {k: ordinary[k]["value"] for k in ORDINARY}
-    return row | {f"few_step_{k}": v["value"] for k, v in scores["few_step_gap"].items()}
-
-
-def first_reaching(rows: list[dict[str, float]], level: float) -> dict[str, float]:
-    """The first checkpoint's row whose concept fidelity reaches a level; ValueError where none does."""
+def first_reaching(rows: list[dict[str, float]], score: str, level: float) -> dict[str, float]:
+    """The first checkpoint's row whose score reaches a level; ValueError where none does."""
     for row in rows:
-        if row["concept_fidelity"] >= level:
+        if row[score] >= level:
             return row
-    raise ValueError(f"no checkpoint reaches a concept fidelity of {level}")
+    raise ValueError(f"no checkpoint reaches a {score} of {level}")
 
 
 def against_untouched(
-    row: dict[str, float], untouched: dict[str, float], described: dict[str, float] | None
+    row: Mapping[str, float], untouched: Mapping[str, float], described: Mapping[str, float] | None, fidelity: str
 ) -> dict[str, float]:
     """The scores that set a checkpoint's row beside the untouched model's, on the same prompts and noise.
 
-    fidelity_gain: concept fidelity less the untouched model's. sharpness_kept: over the described row's, where there is
+    fidelity_gain: fidelity less the untouched model's. sharpness_kept: over the described row's, where there is
     one. gap_growth_*: the few-step gap over the untouched model's; above 1 few steps have lost more than many (the
     sharpness gap falls then, so it is inverted).
     """
-    kept = {"sharpness_kept": row["sharpness"] / described["sharpness"]} if described else {}
-    return kept | {
-        "fidelity_gain": row["concept_fidelity"] - untouched["concept_fidelity"],
-        "gap_growth_frechet": row["few_step_frechet"] / untouched["few_step_frechet"],
-        "gap_growth_sharpness": untouched["few_step_sharpness"] / row["few_step_sharpness"],
-    }
+    out = {"fidelity_gain": row[fidelity] - untouched[fidelity]}
+    if described and "sharpness" in row:
+        out["sharpness_kept"] = row["sharpness"] / described["sharpness"]
+    if "few_step_frechet" in row:
+        out["gap_growth_frechet"] = row["few_step_frechet"] / untouched["few_step_frechet"]
+    if "few_step_sharpness" in row:
+        out["gap_growth_sharpness"] = untouched["few_step_sharpness"] / row["few_step_sharpness"]
+    return out
 
 
 MATCHED_COLUMNS = ("value", "low", "high", "n") + tuple(
     f"{of}{end}" for of in ("against", "difference") for end in ("", "_low", "_high")
 )
-MATCHED = ("step", *SCENES, *ORDINARY, "fidelity_gain", "sharpness_kept", "gap_growth_frechet", "gap_growth_sharpness")
 
 
-def matched(cells: dict[tuple[str, str, int], dict], trained: Sequence[str]) -> pd.DataFrame:
-    """Every trained method beside SFT at matched concept fidelity along training, in few steps.
+def matched(cells: Mapping[Key, Steps], trained: Sequence[str], baseline: str, fidelity: str, few: int) -> pd.DataFrame:
+    """Every trained method beside the baseline at matched fidelity along training, in few steps.
 
     The level of a concept and seed is the highest fidelity that both of a pair reach; each is scored at its first
     checkpoint at or above it. Columns: score, method, value, low, high (of the method), against, against_low,
-    against_high (of SFT), difference, difference_low, difference_high, n; 95 % intervals over the concept x seed cells.
+    against_high (of the baseline), difference, difference_low, difference_high, n; 95 % intervals over the concept x seed
+    cells.
     """
     units = list(dict.fromkeys((concept, seed) for _, concept, seed in cells))
-    rows = {key: [at_step(c, s) | {"step": float(s)} for s in sorted(c["steps"], key=int)] for key, c in cells.items()}
+    rows = {key: [{"step": float(s)} | at(row, few) for s, row in steps.items()] for key, steps in cells.items()}
     out = []
-    for method in (m for m in trained if m != AGAINST and AGAINST in trained):
+    for method in (m for m in trained if m != baseline and baseline in trained):
         pairs = []
         for unit in units:
-            pair = rows[method, *unit], rows[AGAINST, *unit]
-            level = min(max(row["concept_fidelity"] for row in training) for training in pair)
-            reached = [first_reaching(training, level) for training in pair]
+            pair = rows[method, *unit], rows[baseline, *unit]
+            level = min(max(row[fidelity] for row in training) for training in pair)
+            reached = [first_reaching(training, fidelity, level) for training in pair]
             (untouched,), (described,) = rows["untouched", *unit], rows.get(("described", *unit), [None])
-            pairs.append([row | against_untouched(row, untouched, described) for row in reached])
-        for score in (s for s in MATCHED if s in pairs[0][0]):
+            pairs.append([row | against_untouched(row, untouched, described, fidelity) for row in reached])
+        names = [s for s in pairs[0][0] if all(s in row and not s.startswith(GAP) for pair in pairs for row in pair)]
+        for score in names:
             mine, other = ([pair[k][score] for pair in pairs] for k in (0, 1))
             line = {"score": score, "method": method, **interval(mine)}
             line |= _prefixed("against", interval(other)) | _prefixed("difference", paired_difference(mine, other))
@@ -174,20 +158,20 @@ def _prefixed(name: str, number: dict) -> dict:
     return {name: number["value"], f"{name}_low": number["low"], f"{name}_high": number["high"]}
 
 
-def matched_markdown(table: pd.DataFrame, names: dict[str, str]) -> str:
+def matched_markdown(table: pd.DataFrame, names: Mapping[str, str], baseline: str) -> str:
     """`matched` as Markdown: a row a score. names: score -> what it is called."""
     rows = [
         {
             "score": names[r.score],
             "method": r.method,
             "at its checkpoint": number_text(r.value, r.low, r.high),
-            AGAINST: number_text(r.against, r.against_low, r.against_high),
+            baseline: number_text(r.against, r.against_low, r.against_high),
             "difference": number_text(r.difference, r.difference_low, r.difference_high, sign=True),
         }
         for r in lines(table.loc[table.score.isin(names)])
     ]
     if not rows:
-        return f"Not measured: it needs {AGAINST} and another trained method.\n"
+        return f"Not measured: it needs {baseline} and another trained method.\n"
     return pd.DataFrame(rows).to_markdown(index=False) + "\n"
 
 
@@ -201,8 +185,8 @@ def number_text(value: float, low: float, high: float, sign: bool = False) -> st
     return f"{value:{form}} [{low:{form}}, {high:{form}}]"
 
 
-def summary_markdown(table: pd.DataFrame, labels: dict[str, str]) -> str:
-    """`summary` as two Markdown tables: means, then differences to SFT. labels: score -> what it is called."""
+def summary_markdown(table: pd.DataFrame, labels: Mapping[str, str], baseline: str) -> str:
+    """`summary` as two Markdown tables: means, then differences to the baseline. labels: score -> what it is called."""
     table = table[table.score.isin(labels)].assign(score=lambda t: t.score.map(labels))
     order, methods = [x for x in labels.values() if x in set(table.score)], list(dict.fromkeys(table.method))
     mean = table.assign(text=[number_text(r.value, r.low, r.high) for r in lines(table)])
@@ -211,7 +195,7 @@ def summary_markdown(table: pd.DataFrame, labels: dict[str, str]) -> str:
         other = table.dropna(subset=["difference"])
         text = [number_text(r.difference, r.difference_low, r.difference_high, sign=True) for r in lines(other)]
         wide = other.assign(text=text).pivot(index="score", columns="method", values="text")
-        parts.append(wide.loc[order, [m for m in methods if m != AGAINST]].to_markdown())
+        parts.append(wide.loc[order, [m for m in methods if m != baseline]].to_markdown())
     return "\n\n".join(parts) + "\n"
 
 

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import TypeVar
 
 import typer
 
 from dopsd.support.errors import UserError
+
+Found = TypeVar("Found")
+
+
+def section(found: Found | None, name: str) -> Found:
+    """A section of params.yaml that a stage needs; UserError where the study has none."""
+    if found is None:
+        raise UserError(f"params.yaml: {name}: missing; write the section, or take the stage {name} out of dvc.yaml")
+    return found
 
 
 def run(main: Callable) -> None:

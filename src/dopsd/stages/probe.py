@@ -11,8 +11,9 @@ from dopsd import backbones
 from dopsd.config.params import load
 from dopsd.evaluation.instruments.reader import load_reader
 from dopsd.evaluation.probe import probe
-from dopsd.stages._run import run
+from dopsd.stages._run import run, section
 from dopsd.support import paths
+from dopsd.support.errors import UserError
 from dopsd.support.files import write_csv, write_json
 from dopsd.support.pictures import contact_sheet, to_pil
 
@@ -20,17 +21,21 @@ from dopsd.support.pictures import contact_sheet, to_pil
 def main() -> None:
     """Write reports/metrics/probe.json, reports/tables/probe.csv and the sheet of pictures, an entry a VLM."""
     params = load()
-    assert params.backbone.name == "zimage"  # as Params makes sure
+    settings = section(params.probe, "probe")
+    if params.backbone.name != "zimage":
+        raise UserError(
+            f"params.yaml: backbone.name {params.backbone.name!r}: the probe needs a VLM (zimage); take `probe` out"
+        )
     reader, scores, tables, sheet = load_reader(), {}, [], []
-    for vlm in (params.backbone.vlm, *params.probe.also):
+    for vlm in (params.backbone.vlm, *settings.also):
         revision = params.backbone.vlm_revision if vlm == params.backbone.vlm else None
         name = Path(vlm).name
         scores[name], rows, pictures = probe(
             backbones.load(params.backbone.model_copy(update={"vlm": vlm, "vlm_revision": revision})),
             reader,
-            params.probe,
+            settings,
             layer=params.backbone.teacher_layer,
-            seed=params.probe.seed,
+            seed=settings.seed,
             batch_size=params.evaluate.batch_size,
         )
         tables.append(pd.DataFrame(rows).assign(vlm=name))

@@ -1,17 +1,23 @@
-"""Stage `report`: tables, figures and REPORT.md from the scores; the grid comes from params.yaml, never from a glob."""
+"""Stage `report`: tables, figures and REPORT.md from the long table; the grid comes from params.yaml, never from a glob."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
+
+from dopsd.backbones.hub import has_random_weights
 from dopsd.config.params import Params, load
+from dopsd.report import cells as flat_cells
 from dopsd.report import claims, figures, grids, page, tables
 from dopsd.report.headline import headline
+from dopsd.report.names import labels
 from dopsd.stages._run import run
 from dopsd.study import grid as cells_of
 from dopsd.study.store import CARD
 from dopsd.support import paths
-from dopsd.support.files import read_json, write_csv, write_json
+from dopsd.support.errors import UserError
+from dopsd.support.files import read_json, read_table, write_csv, write_json
 from dopsd.world.scenes import CONCEPTS
 
 
@@ -23,49 +29,80 @@ def devices(params: Params) -> list[str]:
     return sorted({read_json(folder / CARD)["device"] for folder in folders})
 
 
-def main() -> None:
-    """Write reports/tables, reports/figures, reports/summary.json and reports/REPORT.md, and show the summary."""
-    params = load()
-    grid, settings = params.grid, params.evaluate
-    few, many = settings.few, settings.many
-    cells = tables.read_cells(grid.methods, grid.concepts, grid.seeds)
-    table = tables.comparison(cells, {c: CONCEPTS[c].kind for c in grid.concepts})
-    summary, losses = tables.summary(cells), tables.losses(grid.trained, grid.concepts, grid.seeds)
-    matched = tables.matched(cells, grid.trained)
+def complete(table: pd.DataFrame, params: Params) -> None:
+    """UserError where the long table lacks a cell of the grid."""
+    there = set(table[["method", "concept", "seed"]].itertuples(index=False, name=None))
+    for cell in cells_of.scored(params.grid):
+        if tuple(cell) not in there:
+            raise UserError(f"{paths.TABLE}: no scores of {cell.name}; run `dvc repro`")
+
+
+def write_tables(params: Params, cells: dict) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Write reports/tables -> (comparison, summary, matched)."""
+    grid, few, many = params.grid, params.evaluate.few, params.evaluate.many
+    baseline, fidelity = params.compare.baseline, params.step_size.fidelity
+    kinds = {c: params.fetch.kind(c) or CONCEPTS[c].kind for c in grid.concepts}
+    table, summary = tables.comparison(cells, kinds, few), tables.summary(cells, baseline)
+    matched = tables.matched(cells, grid.trained, baseline, fidelity, few)
     written = {
         "comparison": table,
         "matched": matched,
-        "trajectory": tables.trajectory(table),
+        "trajectory": tables.trajectory(table, few),
         "summary": summary,
-        "loss": losses,
-        "claims": claims.answers(matched),
+        "loss": tables.losses(grid.trained, grid.concepts, grid.seeds),
+        "claims": claims.answers(matched, params.compare),
     }
     for name, rows in written.items():
         write_csv(rows, paths.TABLES / f"{name}.csv")
-    text = tables.summary_markdown(summary, page.labels(few, many))
+    text = tables.summary_markdown(summary, labels(dict.fromkeys(summary.score), few, many), baseline)
     (paths.TABLES / "summary.md").write_text(text, encoding="utf-8")
+    return table, summary, matched
 
-    scores = {n: read_json(paths.METRICS / f"{n}.json") for n in ("probe", "miniature", "step_size")}
-    write_json(headline(summary, matched, scores["probe"], grid.trained, few), paths.SUMMARY)
+
+def draw_figures(params: Params, cells: dict, table: pd.DataFrame, vlms: list[str]) -> set[str]:
+    """Write reports/figures: those that the study has numbers for -> their names."""
+    grid = params.grid
     last = {m: params.train.steps if m in grid.trained else 0 for m in grid.methods if m != "described"}
     drawn = {
-        "comparison": figures.comparison(grid.concepts, last, grid.seeds[0], few, settings.noises),
-        "fidelity_retention": figures.fidelity_retention(table),
+        "comparison": figures.comparison(params, last),
+        "fidelity_retention": figures.fidelity_retention(table, params.step_size.fidelity),
         "nfe": figures.nfe(cells),
-        "loss": figures.loss(losses),
-        "probe": figures.probe(params.probe.contexts, list(scores["probe"])),
-        "prompts": figures.prompts(),
-        "recipe": figures.recipe(Path("docs/curves")),
+        "loss": figures.loss(tables.losses(grid.trained, grid.concepts, grid.seeds)),
     }
+    if params.probe:
+        drawn["probe"] = figures.probe(params.probe.contexts, vlms)
+    if params.miniature:
+        drawn |= {"prompts": figures.prompts(), "recipe": figures.recipe(Path("docs/curves"))}
     for name, figure in drawn.items():
-        grids.save(figure, paths.FIGURES / f"{name}.png")
+        file = paths.FIGURES / f"{name}.png"
+        if figure:
+            grids.save(figure, file)
+        else:
+            file.unlink(missing_ok=True)
+    return {name for name, figure in drawn.items() if figure}
 
+
+def main() -> None:
+    """Write reports/tables, reports/figures, reports/summary.json and reports/REPORT.md, and show the summary."""
+    params = load()
+    long = read_table(paths.TABLE)
+    complete(long, params)
+    cells = flat_cells.flat(long, params.evaluate.few, params.evaluate.many)
+    table, summary, matched = write_tables(params, cells)
+    probe = read_json(paths.METRICS / "probe.json") if params.probe else None
+    miniature = read_json(paths.METRICS / "miniature.json") if params.miniature else None
+    trained, few = params.grid.trained, params.evaluate.few
+    fidelity, baseline = params.step_size.fidelity, params.compare.baseline
+    write_json(headline(summary, matched, probe, trained, few, fidelity, baseline), paths.SUMMARY)
+    shown = draw_figures(params, cells, table, list(probe or {}))
+    random = has_random_weights(params.backbone.model)
+    sizes, ran_on = read_json(paths.STEP_SIZE), devices(params)
+    results = page.Results(summary, matched, sizes, probe, miniature, ran_on, shown, random)
     report = Path("reports/REPORT.md")
-    ran_on = devices(params)
-    report.write_text(page.report(summary, matched, **scores, params=params, devices=ran_on), encoding="utf-8")
-    card = page.miniature_card(scores["miniature"], scores["probe"])
-    Path("reports/MINIATURE.md").write_text(card, encoding="utf-8")
-    print(text + f"\nThe report: {report}")
+    report.write_text(page.report(results, params), encoding="utf-8")
+    if probe and miniature:
+        Path("reports/MINIATURE.md").write_text(page.miniature_card(miniature, probe), encoding="utf-8")
+    print((paths.TABLES / "summary.md").read_text(encoding="utf-8") + f"\nThe report: {report}")
 
 
 if __name__ == "__main__":

@@ -13,9 +13,10 @@ from dopsd.support.files import write_csv, write_json
 def main() -> None:
     """Write reports/metrics/step_size.json and the whole search to reports/tables/step_size.csv."""
     file = paths.TABLES / "step_size.csv"
-    table = Study(load()).search(file)
+    params = load()
+    table = Study(params).search(file)
     write_csv(table, file)
-    write_json(choose(table), paths.STEP_SIZE)
+    write_json(choose(table, params.step_size.given), paths.STEP_SIZE)
 
 
 if __name__ == "__main__":

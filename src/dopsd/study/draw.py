@@ -2,38 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import torch
+from accelerate import PartialState
 
 from dopsd import backbones
 from dopsd.config.backbone import Backbone
-from dopsd.config.study import Evaluate
-from dopsd.evaluation.sheets import Sheet, asked, draw_sheets, keep, ordinary
-from dopsd.training.weights import walk
-from dopsd.world.concepts import load_training
+from dopsd.evaluation.drawing import Asked
+from dopsd.evaluation.rows import Row, of_kind
+from dopsd.evaluation.sheets import Sheet, keep
+from dopsd.sets.items import Item
+from dopsd.training.weights import put
 
 
+@torch.no_grad()
 def draw_cell(
     backbone: Backbone,
-    weights: Path | None,
-    concept: Path | None,
-    described: bool,
+    weights: Mapping[int, Path],
+    rows: Sequence[Row],
+    items: Sequence[Item],
     seed: int,
-    todo: list[Sheet],
-    settings: Evaluate,
+    described: bool,
+    todo: Sequence[Sheet],
+    batch_size: int,
     folder: Path,
     device: str,
 ) -> Path:
-    """Draw the sheets of a cell into a folder, and return it.
+    """Draw the sheets of a cell into a folder, and return it. Where several processes run, all must call; one writes.
 
-    weights: the folder of the training; None: the untouched model's. concept: the folder of the concept's set; None where
-    ordinary prompts only are drawn.
+    weights: the folder of each step's; a step that it does not name is the untouched model's. items: of the training set,
+    from whose input pictures an editing task is drawn.
     """
     model = backbones.load(backbone.model_copy(update={"device": device}))
-    wanted = {"ordinary": ordinary(settings, seed)}
-    if concept:
-        wanted = asked(load_training(concept), settings, seed, described)
-    steps = sorted({step for step, _, _ in todo})
-    checkpoints = walk(model, weights, steps) if weights else iter([0])
-    for sheet, images in draw_sheets(model, checkpoints, wanted, todo, seed, settings.batch_size):
-        keep(images, folder, sheet)
+    main = PartialState(cpu=model.device.type == "cpu").is_main_process
+    wanted = {kind: of_kind(rows, kind, seed) for kind in dict.fromkeys(s.kind for s in todo)}
+    guided = any(s.guidance for s in todo)
+    asked = {kind: Asked.of(model, mine, items, described, guided) for kind, mine in wanted.items()}
+    model.free_encoders()
+    for step in sorted({s.step for s in todo}):  # 0, which has no weights, comes first
+        if step in weights:
+            put(model, weights[step])
+        for sheet in (s for s in todo if s.step == step):
+            images = asked[sheet.kind].drawn(model, sheet.nfe, sheet.guidance, batch_size)
+            if main:
+                keep(images, folder, sheet, wanted[sheet.kind])
     return folder

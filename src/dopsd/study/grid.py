@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from dopsd.config.params import Params
 from dopsd.config.study import Grid
-from dopsd.evaluation.sheets import Sheet, sheets
+from dopsd.evaluation import rows
+from dopsd.evaluation.sheets import Sheet, along
 from dopsd.objectives import Method, method
 from dopsd.support.paths import ORDINARY
 
@@ -43,14 +45,15 @@ def drawn(grid: Grid) -> list[Cell]:
     return ordinary(grid) + scored(grid)
 
 
-def drawings(params: Params, cell: Cell) -> list[Sheet]:
-    """What a cell draws. NFE of the sweep: for the first seed only."""
+def drawings(params: Params, cell: Cell, kinds: Iterable[str]) -> list[Sheet]:
+    """What a cell draws, of the kinds of prompts that it is asked. NFE of the sweep: for the first seed only."""
     settings, every_nfe = params.evaluate, cell.seed == params.grid.seeds[0]
     if cell.concept == ORDINARY:
-        return [s for s in sheets(settings, [0], every_nfe) if s[1] == ORDINARY]
+        plain = along(settings, [0], [rows.ORDINARY], every_nfe)
+        return plain + [s._replace(kind=rows.REFERENCE) for s in plain if rows.REFERENCE in kinds]
     if cell.method in params.grid.references:
-        return [(0, "scenes", settings.few)]
-    return sheets(settings, params.train.kept, every_nfe)
+        return along(settings, [0], set(kinds) & {rows.NEW, rows.REWRITE}, every_nfe)
+    return along(settings, params.train.kept, set(kinds) - {rows.REFERENCE}, every_nfe)
 
 
 def methods(params: Params) -> dict[str, Method]:
@@ -59,5 +62,6 @@ def methods(params: Params) -> dict[str, Method]:
 
 
 def fetched(params: Params) -> list[str]:
-    """The concepts whose sets are written: those of the grid and the one that the step size is chosen on."""
-    return list(dict.fromkeys([*params.grid.concepts, params.step_size.concept]))
+    """The concepts whose sets are written: those of the grid and, where one is, the one that rates are searched on."""
+    search = [params.step_size.concept] if params.searched and params.step_size.concept else []
+    return list(dict.fromkeys([*params.grid.concepts, *search]))

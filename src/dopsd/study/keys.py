@@ -6,13 +6,17 @@ pictures and weights join them when a stage runs, and give the key that a finish
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from dopsd import backbones, objectives
 from dopsd.config.backbone import Backbone
 from dopsd.config.params import Params
-from dopsd.config.study import Evaluate
+from dopsd.evaluation.instruments import Panel
+from dopsd.evaluation.rows import Row
 from dopsd.study import code
 from dopsd.study.grid import fetched, methods
 from dopsd.study.store import content
@@ -35,9 +39,14 @@ def weights(settings: Backbone, seen: bool) -> list[Any]:
     return [content(Path(s)) for s in sources if s and Path(s).is_dir()]
 
 
-def instruments() -> list[str]:
-    """What looks at the pictures."""
-    return list(_models("mini-reader", "mini-clip").values())
+def panel(params: Params) -> Panel:
+    """What looks at the pictures, none of it opened."""
+    return Panel(params.instruments, torch.device("cpu"), "params.yaml")
+
+
+def eyes(params: Params) -> list[str]:
+    """The weights of what looks at the pictures."""
+    return [content(folder) for folder in panel(params).folders()]
 
 
 def train(params: Params) -> dict[str, str]:
@@ -52,21 +61,28 @@ def train(params: Params) -> dict[str, str]:
 
 
 def draw(params: Params) -> str:
-    """What drawing depends on, whoever trained."""
+    """What drawing depends on, whoever trained and whatever is asked."""
     ran = code.digest(["dopsd.study.draw", backbones.module(params.backbone.name)])
-    asked = params.evaluate.model_dump(include={"scenes", "noises", "ordinary"})
-    return fingerprint(ran, asked, _backbone(params.backbone, seen=False))
+    return fingerprint(ran, _backbone(params.backbone, seen=False))
 
 
-def score(settings: Evaluate) -> str:
-    """What scoring depends on, whatever was drawn (which sheets were is a cell's own)."""
-    return fingerprint(code.digest(["dopsd.study.score"]), settings.model_dump(exclude={"batch_size", "nfe_sweep"}))
+def drawn(rows: Sequence[Row], described: bool) -> list[tuple]:
+    """What of its prompts a picture depends on."""
+    return [(r.kind, r.described if described else r.text, r.noise, r.size, r.picture) for r in rows]
+
+
+def score(params: Params) -> str:
+    """What scoring depends on, whatever was drawn."""
+    looking = panel(params)
+    ran = code.digest(["dopsd.study.score", *looking.modules()])
+    return fingerprint(ran, {name: s.model_dump() for name, s in looking.settings.items()})
 
 
 def search(params: Params) -> dict[str, str]:
-    """For each trained method: what the score of a candidate of its learning rate depends on, the rate apart."""
-    looked = draw(params), score(params.evaluate.in_few_steps), code.digest(["dopsd.evaluation.step_size"])
-    return {m: fingerprint(k, *looked, params.step_size.concept) for m, k in train(params).items()}
+    """For each method whose learning rate is searched: what the score of a candidate depends on, the rate apart."""
+    rule = params.step_size.model_dump(include={"concept", "fidelity", "retention"})
+    looked = draw(params), score(params), code.digest(["dopsd.evaluation.step_size"]), rule, params.evaluate.few
+    return {m: fingerprint(k, *looked) for m, k in train(params).items() if m in params.searched}
 
 
 def _stage(module: str, *more: str) -> str:
@@ -92,21 +108,21 @@ def all_stages(params: Params) -> dict[str, dict]:
     grid, of = params.grid, backbones.module(params.backbone.name)
     over = {"concepts": list(grid.concepts), "seeds": list(grid.seeds)}
     seen, unseen = weights(params.backbone, seen=True), weights(params.backbone, seen=False)
-    looking = instruments()
-    also = [content(Path(vlm)) for vlm in params.probe.also if Path(vlm).is_dir()]
-    asked = _backbone(params.backbone, seen=True), params.probe.model_dump(), params.evaluate.batch_size
     sheets = fingerprint(params.train.kept, params.evaluate.nfe, params.evaluate.nfe_sweep)
-    return {
+    out = {
         "fetch": {"code": _stage("fetch"), "fetch": params.fetch.model_dump(), "concepts": fetched(params)},
-        "probe": {
-            "code": _stage("probe", of),
-            "settings": fingerprint(*asked),
-            "weights": fingerprint(seen, also, looking),
+        "prompts": {
+            "code": _stage("prompts"),
+            "prompts": params.prompts.model_dump(),
+            "size": params.fetch.size,
+            "search": params.step_size.seed,
+            **over,
+            "concepts": fetched(params),
         },
         "step_size": {
             "methods": search(params),
             "settings": params.step_size.model_dump(),
-            "weights": fingerprint(seen, looking),
+            "weights": fingerprint(seen, eyes(params)),
         },
         "train": {"methods": train(params), "weights": fingerprint(seen), **over},
         "draw": {
@@ -117,18 +133,13 @@ def all_stages(params: Params) -> dict[str, dict]:
             **over,
         },
         "evaluate": {
-            "code": score(params.evaluate),
+            "code": score(params),
             "methods": list(grid.methods),
-            "weights": fingerprint(looking),
+            "weights": fingerprint(eyes(params)),
             **over,
         },
-        "miniature": {
-            "code": _stage("miniature"),
-            "settings": params.miniature.model_dump(),
-            "weights": _models("mini-base", "mini-turbo", "mini-reader", "mini-clip", *params.miniature.vlms),
-        },
         "report": {
-            "code": _stage("report"),
+            "code": _stage("report", *panel(params).modules()),
             "templates": _files(code.SOURCE / "report", "*.j2"),
             "settings": fingerprint(params.model_dump(exclude={"execute", "backbone"})),
         },
@@ -137,3 +148,18 @@ def all_stages(params: Params) -> dict[str, dict]:
             "weights": _models("mini-base", "mini-turbo", "mini-vlm", "mini-vlm-plain", "mini-reader"),
         },
     }
+    if params.probe:
+        also = [content(Path(vlm)) for vlm in params.probe.also if Path(vlm).is_dir()]
+        asked = _backbone(params.backbone, seen=True), params.probe.model_dump(), params.evaluate.batch_size
+        out["probe"] = {
+            "code": _stage("probe", of),
+            "settings": fingerprint(*asked),
+            "weights": fingerprint(seen, also, eyes(params)),
+        }
+    if params.miniature:
+        out["miniature"] = {
+            "code": _stage("miniature"),
+            "settings": params.miniature.model_dump(),
+            "weights": _models("mini-base", "mini-turbo", "mini-reader", "mini-clip", *params.miniature.vlms),
+        }
+    return out

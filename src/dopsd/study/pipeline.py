@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -11,19 +10,23 @@ import pandas as pd
 import torch
 
 from dopsd.config.params import Params
-from dopsd.config.study import Evaluate
-from dopsd.evaluation.sheets import Sheet, sheets
-from dopsd.evaluation.step_size import score
+from dopsd.evaluation import scores
+from dopsd.evaluation.rows import NEW, ORDINARY
+from dopsd.evaluation.scores import Drawn
+from dopsd.evaluation.sheets import Sheet, along
+from dopsd.evaluation.step_size import COLUMNS, score
+from dopsd.sets.jsonl import read_set
 from dopsd.study import grid, keys
 from dopsd.study.draw import draw_cell
 from dopsd.study.executor import side_by_side
 from dopsd.study.grid import Cell
-from dopsd.study.score import score_pictures
+from dopsd.study.prompts import asked
+from dopsd.study.score import TABLE, score_pictures
 from dopsd.study.store import CARD, Store, content, publish
 from dopsd.study.train import train_cell
 from dopsd.support import paths
 from dopsd.support.errors import UserError
-from dopsd.support.files import read_json, write_json
+from dopsd.support.files import read_json, read_table, write_table
 from dopsd.training.loop import TIME_FILE
 from dopsd.training.state import fingerprint
 
@@ -35,14 +38,6 @@ def device_name(device: str) -> str:
 
 Job = tuple[Callable[..., Path], tuple]  # a worker and its arguments, the device apart
 Keyed = tuple[str, Job]  # what makes a cell, and the key that the cell is kept under
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A folder of pictures and the sheets that are in it."""
-
-    folder: Path
-    todo: list[Sheet]
 
 
 class Study:
@@ -96,23 +91,30 @@ class Study:
         return k, (train_cell, (p.backbone, method, p.train, manifest, seed, rate, self.store.work(k), name))
 
     def _drawing(self, weights: Path | None, concept: str, seed: int, todo: list[Sheet], described: bool) -> Keyed:
-        """weights: the folder of a training, or None. concept: one of the world, or "ordinary"."""
-        p, folder, seen = self.params, None, None
+        """weights: the folder of a training, or None. concept: one of the study's, or "ordinary"."""
+        p, items, seen = self.params, [], None
         if concept != paths.ORDINARY:
-            folder, seen = paths.concept_set(concept), self._concept(concept)
+            items, seen = read_set(paths.concept_set(concept) / "data.jsonl"), self._concept(concept)
+        kinds = {s.kind for s in todo}
+        rows = [r for r in asked(concept) if r.kind in kinds and r.seed in (None, seed)]
         given = seen, weights and content(weights, (CARD, TIME_FILE)), keys.weights(p.backbone, seen=False)
-        k = fingerprint("draw", keys.draw(p), *given, seed, described, todo)
-        return k, (draw_cell, (p.backbone, weights, folder, described, seed, todo, p.evaluate, self.store.work(k)))
+        k = fingerprint("draw", keys.draw(p), *given, keys.drawn(rows, described), todo)
+        at = {s.step: weights / f"step-{s.step:04d}" for s in todo} if weights else {}
+        arguments = (p.backbone, at, rows, items, seed, described, todo, p.evaluate.batch_size)
+        return k, (draw_cell, (*arguments, self.store.work(k)))
 
-    def _scoring(
-        self, drawn: Drawn, plain: Drawn, concept: str, seed: int, settings: Evaluate, described: bool
-    ) -> Keyed:
+    def _scoring(self, drawn: Sequence[Drawn], plain: Drawn, concept: str, seed: int) -> Keyed:
         """drawn: the cell's pictures; plain: the untouched model's, of the ordinary prompts."""
-        seen = *(content(d.folder, (CARD,)) for d in (drawn, plain)), self._concept(concept), keys.instruments()
-        k = fingerprint("score", keys.score(settings), *seen, seed, described, drawn.todo)
-        sheets = drawn.folder, plain.folder, drawn.todo, plain.todo
-        rest = paths.concept_set(concept), described, seed, settings, self.store.work(k)
-        return k, (score_pictures, (*sheets, *rest))
+        p = self.params
+        rows = [r for r in asked(concept) if r.seed in (None, seed)]
+        seen = [(content(d.folder, (CARD,)), d.todo) for d in (*drawn, plain)]
+        given = self._concept(concept), keys.eyes(p), [r.model_dump() for r in rows], seed
+        k = fingerprint("score", keys.score(p), seen, *given)
+        folder = paths.concept_set(concept)
+        scene = folder / "scene.json"  # of what the world made
+        own = read_json(scene)["attributes"] if scene.exists() else None
+        about = read_set(folder / "data.jsonl"), own
+        return k, (score_pictures, (drawn, plain, rows, seed, *about, p.instruments, self.store.work(k)))
 
     # --- step_size
 
@@ -121,37 +123,48 @@ class Study:
 
         table: what an earlier run wrote; its rows are taken where their key is the same.
         """
-        settings, concept = self.params.step_size, self._concept(self.params.step_size.concept)
+        settings, concept = self.params.step_size, self.params.step_size.concept
+        if not self.params.searched or concept is None:
+            return pd.DataFrame(columns=COLUMNS)
         known = dict(list(pd.read_csv(table).groupby("key"))) if table.exists() else {}
+        prompts = [r.model_dump() for r in asked(concept) if r.seed in (None, settings.seed)]
         candidates = {}
-        for name, method in self.methods.items():
-            given = concept, keys.weights(self.params.backbone, method.needs.seen), keys.instruments()
+        for name, method in ((m, self.methods[m]) for m in self.params.searched):
+            given = (
+                self._concept(concept),
+                keys.weights(self.params.backbone, method.needs.seen),
+                keys.eyes(self.params),
+            )
             for rate in settings.candidates:
-                candidates[fingerprint(keys.search(self.params)[name], *given, settings.seed, rate)] = name, rate
-        found = self._searched({k: c for k, c in candidates.items() if k not in known})
+                k = fingerprint(keys.search(self.params)[name], *given, prompts, settings.seed, rate)
+                candidates[k] = name, rate
+        found = self._searched(concept, {k: c for k, c in candidates.items() if k not in known})
         rows = []
         for k, (name, rate) in candidates.items():
             each = known[k].to_dict("records") if k in known else found[k]
             rows += [{"method": name, "learning_rate": rate, "key": k} | r for r in each]
-        return pd.DataFrame(rows)
+        return pd.DataFrame(rows, columns=COLUMNS)
 
-    def _searched(self, candidates: Mapping[str, tuple[str, float]]) -> dict[str, list[dict]]:
+    def _searched(self, concept: str, candidates: Mapping[str, tuple[str, float]]) -> dict[str, list[dict]]:
         """Train, draw and score candidates {key: (method, learning rate)}, each kept on its own -> {key: rows}."""
-        concept, seed = self.params.step_size.concept, self.params.step_size.seed
-        settings = self.params.evaluate.in_few_steps
-        todo = sheets(settings, self.params.train.kept, every_nfe=False)
+        if not candidates:
+            return {}
+        p, seed, settings = self.params, self.params.step_size.seed, self.params.evaluate.in_few_steps
+        in_few = p.model_copy(update={"evaluate": settings})
+        kinds = {r.kind for r in asked(paths.ORDINARY)}
+        plain_todo = grid.drawings(in_few, Cell("untouched", paths.ORDINARY, seed), kinds)
+        todo = along(settings, p.train.kept, (NEW, ORDINARY), every_nfe=False)
         trainings = {k: self._training(who, concept, seed, rate) for k, (who, rate) in candidates.items()}
         trained = self._run("step_size train", dict(trainings.values()))
-        plain = [(0, paths.ORDINARY, settings.few)]
-        before = self._drawing(None, paths.ORDINARY, seed, plain, False)
+        before = self._drawing(None, paths.ORDINARY, seed, plain_todo, False)
         drawings = {k: self._drawing(trained[t], concept, seed, todo, False) for k, (t, _) in trainings.items()}
-        drawn = self._run("step_size draw", dict([before, *drawings.values()] if drawings else []))
-        scorings = {
-            k: self._scoring(Drawn(drawn[d], todo), Drawn(drawn[before[0]], plain), concept, seed, settings, False)
-            for k, (d, _) in drawings.items()
-        }
-        scored = self._run("step_size evaluate", dict(scorings.values()))
-        return {k: score(read_json(scored[s] / "scores.json"), settings.few) for k, (s, _) in scorings.items()}
+        drawn = self._run("step_size draw", dict([before, *drawings.values()]))
+        plain = Drawn(drawn[before[0]], plain_todo)
+        untouched = self._scoring([plain], plain, concept, seed)
+        scorings = {k: self._scoring([Drawn(drawn[d], todo)], plain, concept, seed) for k, (d, _) in drawings.items()}
+        scored = self._run("step_size evaluate", dict([untouched, *scorings.values()]))
+        before_table = read_table(scored[untouched[0]] / TABLE)
+        return {k: score(read_table(scored[s] / TABLE), before_table, p.step_size) for k, (s, _) in scorings.items()}
 
     # --- train
 
@@ -166,6 +179,9 @@ class Study:
 
     # --- draw
 
+    def _todo(self, cell: Cell) -> list[Sheet]:
+        return grid.drawings(self.params, cell, {r.kind for r in asked(cell.concept)})
+
     def draw(self) -> None:
         """What every cell draws, to samples/cells/<method>/<concept>/<seed>."""
         cells = {}
@@ -173,31 +189,28 @@ class Study:
             adapter = paths.adapters(*cell) if cell.method in self.params.grid.trained else None
             if adapter and not adapter.is_dir():
                 raise UserError(f"{adapter}: the adapter is missing; run `dvc repro train`")
-            todo = grid.drawings(self.params, cell)
-            cells[cell] = self._drawing(adapter, cell.concept, cell.seed, todo, cell.method == "described")
+            described = cell.method == "described"
+            cells[cell] = self._drawing(adapter, cell.concept, cell.seed, self._todo(cell), described)
         self._published("draw", cells, paths.samples, paths.PICTURES_OF_CELLS)
 
     # --- evaluate
 
     def evaluate(self) -> None:
-        """The scores of every cell, to samples/scores/<method>/<concept>/<seed>, and to reports/metrics/cells together."""
+        """The scores of every cell, to samples/scores/<method>/<concept>/<seed>, and all of them in one long table."""
         p, cells = self.params, {}
-        before = {c.seed: Drawn(paths.samples(*c), grid.drawings(p, c)) for c in grid.ordinary(p.grid)}
+        before = {c.seed: Drawn(paths.samples(*c), self._todo(c)) for c in grid.ordinary(p.grid)}
         for cell in grid.scored(p.grid):
-            drawn, plain = Drawn(paths.samples(*cell), grid.drawings(p, cell)), before[cell.seed]
+            drawn, plain = Drawn(paths.samples(*cell), self._todo(cell)), before[cell.seed]
             for folder in (drawn.folder, plain.folder):
                 if not folder.is_dir():
                     raise UserError(f"{folder}: no pictures; run `dvc repro draw`")
-            cells[cell] = self._scoring(drawn, plain, cell.concept, cell.seed, p.evaluate, cell.method == "described")
+            mine = (
+                [drawn, plain] if cell.method in p.grid.references else [drawn]
+            )  # ordinary prompts ask for no concept
+            cells[cell] = self._scoring(mine, plain, cell.concept, cell.seed)
         finished = self._published("evaluate", cells, paths.scores, paths.SCORES)
-        together: dict[Path, dict] = {}
-        for cell, folder in finished.items():
-            file = paths.cells(cell.method, cell.concept)
-            together.setdefault(file, {})[str(cell.seed)] = read_json(folder / "scores.json")
-        for file, scores in together.items():
-            write_json(scores, file)
-        for file in set((paths.METRICS / "cells").rglob("*.json")) - set(together):
-            file.unlink()
+        tables = [read_table(folder / TABLE).assign(**cell._asdict()) for cell, folder in finished.items()]
+        write_table(pd.concat(tables, ignore_index=True).loc[:, [*Cell._fields, *scores.COLUMNS]], paths.TABLE)
 
 
 def _kept_by(store: Store, k: str, function: Callable[..., Path], arguments: tuple, device: str) -> Path:

@@ -2,62 +2,34 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from torch import Tensor
+from dopsd.backbones.pipeline import device as named_device
+from dopsd.evaluation.instruments import Panel
+from dopsd.evaluation.rows import Row
+from dopsd.evaluation.scores import Cell, Drawn, score_cell
+from dopsd.sets.items import Item
+from dopsd.support.files import write_table
 
-from dopsd.config.study import Evaluate
-from dopsd.evaluation.instruments.mini_clip import load_clip
-from dopsd.evaluation.instruments.reader import load_reader
-from dopsd.evaluation.scores import Instruments, render_features, score_cell
-from dopsd.evaluation.sheets import Sheet, asked, kept
-from dopsd.support.files import write_json
-from dopsd.world.concepts import load_training
-
-
-@cache
-def instruments() -> Instruments:
-    """Opened once a process."""
-    return Instruments(load_reader(), load_clip())
-
-
-@cache
-def renders(settings: Evaluate, seed: int) -> Tensor:
-    """Features of held-out renders, once a process and seed."""
-    return render_features(instruments().reader, settings, seed)
+TABLE = "scores.parquet"
 
 
 def score_pictures(
-    pictures: Path,
-    untouched: Path,
-    todo: list[Sheet],
-    drawn: list[Sheet],
-    concept: Path,
-    described: bool,
+    drawn: Sequence[Drawn],
+    plain: Drawn,
+    rows: Sequence[Row],
     seed: int,
-    settings: Evaluate,
+    items: Sequence[Item],
+    own: Mapping[str, str] | None,
+    instruments: Mapping[str, Mapping[str, Any] | None],
     folder: Path,
     device: str,
 ) -> Path:
-    """Write the scores of a cell to folder/scores.json, and return the folder.
-
-    pictures: the cell's folder with the sheets `todo`; untouched: the untouched model's, with those of the ordinary prompts,
-    `drawn`. device: unused, scoring small pictures runs on the CPU.
-    """
-    training = load_training(concept)
-    wanted = asked(training, settings, seed, described)
-    sizes = {kind: len(p.texts) for kind, p in wanted.items()}
-    before = {nfe: images for (_, _, nfe), images in kept(untouched, drawn, sizes).items()}
-    scores = score_cell(
-        kept(pictures, todo, sizes),
-        before,
-        renders(settings, seed),  # pyright: ignore[reportArgumentType] - a frozen model has a hash, which pydantic makes
-        wanted,
-        training,
-        instruments(),
-        settings,
-    )
+    """Write the long table of a cell (see `score_cell`) to folder/scores.parquet, and return the folder."""
+    cell = Cell(drawn, plain, rows, seed, items, own)
+    panel = Panel(instruments, named_device(device), "params.yaml")
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(scores, folder / "scores.json")
+    write_table(score_cell(cell, panel), folder / TABLE)
     return folder

@@ -54,6 +54,26 @@ def write_csv(table: pd.DataFrame, file: Path) -> None:
     table.assign(**{c: table[c].map(rounded) for c in numbers}).to_csv(file, index=False)
 
 
+def write_table(table: pd.DataFrame, file: Path) -> None:
+    """Write a long pandas table as Parquet, as it is; equal tables are equal bytes. The file appears whole or not at all."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(file.name + ".tmp")
+    table.to_parquet(temporary, index=False, compression="zstd")
+    temporary.replace(file)
+
+
+def read_table(file: Path) -> pd.DataFrame:
+    """A table of `write_table`; UserError where it is missing or broken."""
+    import pandas as pd
+
+    try:
+        return pd.read_parquet(file)
+    except FileNotFoundError:
+        raise UserError(f"{file}: missing; run `dvc repro`") from None
+    except (OSError, ValueError) as error:  # pyarrow's are of these kinds
+        raise UserError(f"{file}: not a table ({str(error).splitlines()[0]}); delete it and run `dvc repro`") from None
+
+
 def numbers_table(scores: dict, prefix: str = "") -> list[tuple[str, dict]]:
     """Nested scores as (dotted name, number) pairs."""
     if "value" in scores:

@@ -22,6 +22,15 @@ PROBE_SHEET = PICTURES / "probe.png"
 PROMPT_SHEETS = PICTURES / "prompts"
 
 
+PROMPTS = Path("data/prompts")
+TABLE = Path("samples/scores.parquet")  # every score of every picture of every cell, the long table
+
+
+def prompts(concept: str) -> Path:
+    """The prompts of a concept, or the ordinary ones: a row a line."""
+    return PROMPTS / f"{concept}.jsonl"
+
+
 def concept_set(concept: str) -> Path:
     """The folder of a concept's image-text set."""
     return Path("data/concepts") / concept
@@ -33,23 +42,13 @@ def adapters(method: str, concept: str, seed: int) -> Path:
 
 
 def samples(method: str, concept: str, seed: int) -> Path:
-    """The folder of what a cell drew: step-XXXX/KIND-NFE.png."""
+    """The folder of what a cell drew (see `evaluation.sheets`)."""
     return PICTURES_OF_CELLS / method / concept / str(seed)
-
-
-def cells(method: str, concept: str) -> Path:
-    """The scores of a method on a concept, an entry a seed."""
-    return METRICS / "cells" / method / f"{concept}.json"
 
 
 def scores(method: str, concept: str, seed: int) -> Path:
     """The folder of a cell's scores, as the store keeps them."""
     return SCORES / method / concept / str(seed)
-
-
-def sheet_file(folder: Path, step: int, kind: str, nfe: int) -> Path:
-    """The pictures of one kind of prompts in a cell's folder."""
-    return folder / f"step-{step:04d}" / f"{kind}-{nfe}.png"
 
 
 def key_file(stage: str) -> Path:

@@ -45,10 +45,10 @@ def contact_sheet(images: Tensor, columns: int) -> Tensor:
     return images.reshape(rows, columns, c, h, w).permute(2, 0, 3, 1, 4).reshape(c, rows * h, columns * w)
 
 
-def tiles(sheet: Tensor, size: int) -> Tensor:
-    """The tiles of a contact sheet, row by row: (3, rows size, columns size) -> (rows columns, 3, size, size)."""
-    rows, columns = sheet.shape[1] // size, sheet.shape[2] // size
-    return sheet.reshape(3, rows, size, columns, size).permute(1, 3, 0, 2, 4).reshape(-1, 3, size, size)
+def tiles(sheet: Tensor, height: int, width: int) -> Tensor:
+    """The tiles of a contact sheet, row by row: (3, rows height, columns width) -> (rows columns, 3, height, width)."""
+    rows, columns = sheet.shape[1] // height, sheet.shape[2] // width
+    return sheet.reshape(3, rows, height, columns, width).permute(1, 3, 0, 2, 4).reshape(-1, 3, height, width)
 
 
 def shown(images: Tensor, columns: int, scale: int = 2) -> Image.Image:

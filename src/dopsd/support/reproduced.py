@@ -6,14 +6,18 @@ is most. Machines round differently, and a training amplifies that; a broken met
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 from dopsd.support import paths
-from dopsd.support.files import numbers_table, read_json
+from dopsd.support.files import numbers_table
 
+TABLES = (paths.TABLES / "summary.csv", paths.TABLES / "matched.csv")
+NUMBER = ("value", "low", "high", "n")
 RELATIVE, ABSOLUTE, OF_INTERVAL = 0.10, 0.02, 0.5
 
 
@@ -35,26 +39,37 @@ def differences(committed: dict, new: dict) -> list[str]:
     return out
 
 
+def numbers_of(text: str, file: str) -> dict:
+    """The numbers of a file of scores: JSON, or a table of methods' means, each with its interval."""
+    if file.endswith(".json"):
+        return json.loads(text)
+    rows = list(csv.DictReader(io.StringIO(text)))
+    return {f"{r['score']} of {r['method']}": {k: float(r[k]) if r[k] else None for k in NUMBER} for r in rows}
+
+
 def committed_files() -> list[str]:
     """The scores that git holds at HEAD."""
     listed = subprocess.run(
-        ["git", "ls-tree", "-r", "--name-only", "HEAD", f"{paths.METRICS}/"], check=True, capture_output=True, text=True
+        ["git", "ls-tree", "-r", "--name-only", "HEAD", f"{paths.METRICS}/", *map(str, TABLES)],
+        check=True,
+        capture_output=True,
+        text=True,
     )
-    return [f for f in listed.stdout.split() if f.endswith(".json")]
+    return [f for f in listed.stdout.split() if f.endswith((".json", ".csv"))]
 
 
 def main() -> int:
     """Compare and say so; the exit status."""
     files, bad, count = committed_files(), [], 0
     for file in files:
-        old = json.loads(
-            subprocess.run(["git", "show", f"HEAD:{file}"], check=True, capture_output=True, text=True).stdout
-        )
+        shown = subprocess.run(["git", "show", f"HEAD:{file}"], check=True, capture_output=True, text=True).stdout
+        old = numbers_of(shown, file)
         count += len(numbers_table(old))
         if not Path(file).exists():
             bad.append(f"{file}: missing")
             continue
-        bad += [f"{file}: {line}" for line in differences(old, read_json(Path(file)))]
+        new = numbers_of(Path(file).read_text(encoding="utf-8"), file)
+        bad += [f"{file}: {line}" for line in differences(old, new)]
     print("\n".join(bad))
     print(f"{count} numbers in {len(files)} files compared with HEAD, {len(bad)} outside of the tolerance")
     return 1 if bad or not count else 0

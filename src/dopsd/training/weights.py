@@ -257,10 +257,3 @@ def put(backbone: Backbone, folder: Path) -> None:
     except (RuntimeError, ValueError, OSError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{folder / WHOLE}: does not fit this model ({reason}); train it again") from None
-
-
-def walk(backbone: Backbone, training: Path, steps: Sequence[int]) -> Iterator[int]:
-    """Put one checkpoint of a training after another on the backbone, and yield its step."""
-    for step in steps:
-        put(backbone, training / f"step-{step:04d}")
-        yield step

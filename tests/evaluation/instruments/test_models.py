@@ -10,7 +10,8 @@ from PIL import Image
 
 from dopsd.backbones import hub
 from dopsd.backbones.vlm import Vlm
-from dopsd.evaluation.instruments import distances, judge, lpips
+from dopsd.evaluation import distances
+from dopsd.evaluation.instruments import judge, lpips
 from dopsd.evaluation.instruments.clip import CLIP_FILES, Contrastive
 from dopsd.evaluation.instruments.dino import Dino
 from dopsd.evaluation.instruments.mini_clip import load_clip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import open_clip
 import torch
@@ -13,14 +13,18 @@ import torch.nn.functional as F
 from PIL.Image import Image
 from torch import Tensor
 
+from dopsd.backbones import hub
+from dopsd.config.section import Source
+from dopsd.evaluation.instruments import Score, View
+from dopsd.evaluation.rows import NEW, REWRITE
 from dopsd.support.errors import UserError
-from dopsd.support.pictures import to_pil
+from dopsd.support.pictures import from_pil, to_pil
 
 CLIP_FILES = ("open_clip_config.json", "open_clip*model.*")
 
 
 class Contrastive:
-    """The interface of the miniature's CLIP (`metrics.clip`) for any open_clip model.
+    """The interface of the miniature's CLIP (`mini_clip`) for any open_clip model.
 
     folder: an open_clip repository's files; or, with `architecture` (a name that open_clip knows) and `file`, weights
     alone, as HPSv2 publishes them. Files that are not safetensors are read by torch's weights-only reader: no code runs.
@@ -69,3 +73,43 @@ class Contrastive:
     def score(self, images: Sequence[Tensor], texts: Sequence[str]) -> Tensor:
         """The cosine of each picture and its text, in [-1, 1]: CLIP-S, and HPSv2's reward: (n,)."""
         return (self.image_features(images) * self.text_features(texts)).sum(1)
+
+
+class ByClip:
+    """New pictures beside the training pictures, and every picture beside its prompt."""
+
+    Settings = Source
+    scores: ClassVar = {
+        "clip_image": Score("higher", "CLIP cosine of new pictures and the training pictures", (NEW,), ("training",)),
+        "clip_score": Score("higher", "CLIP-S of a picture and its prompt, [V] spelled out", (NEW, REWRITE)),
+    }
+
+    def __init__(self, settings: Source, device: torch.device, opened: Callable[[str], Any]):
+        self.eye = Contrastive(fetch(settings), device)
+
+    def features(self, view: View) -> Tensor:
+        """(n, d) of unit norm."""
+        return view.once("clip features", lambda: self.eye.image_features(view.images))
+
+    def score(self, name: str, view: View) -> Tensor:
+        """(n,). Texts longer than the model's context are cut, and it is said how many."""
+        if name == "clip_image":
+            known = self.eye.image_features([from_pil(i.image()) for i in view.items])
+            return (self.features(view) @ known.T).mean(1)
+        return against_texts(self.eye, view, self.features(view))
+
+
+def against_texts(eye: Contrastive, view: View, features: Tensor) -> Tensor:
+    """The cosine of each picture and its prompt (n,), after saying how many prompts are cut."""
+    texts = view.texts()
+    if cut := eye.too_long(texts):
+        print(f"{cut} of {len(texts)} prompts are longer than the contrastive model's context and are cut")
+    return (features * eye.text_features(texts)).sum(1)
+
+
+def fetch(settings: Source) -> Path:
+    """The folder of its files."""
+    return hub.fetch(settings.model, settings.revision, "clip's model", CLIP_FILES, hub.OPTIONAL)
+
+
+INSTRUMENT = ByClip

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from transformers import AutoImageProcessor, AutoModel
 
+from dopsd.backbones import hub
 from dopsd.backbones.hub import load_part
-from dopsd.support.pictures import to_pil
+from dopsd.config.section import Source
+from dopsd.evaluation.instruments import Score, View
+from dopsd.evaluation.rows import REWRITE
+from dopsd.support.pictures import from_pil, to_pil
 
 
 class Dino:
@@ -46,3 +52,36 @@ class Dino:
     def distance(self, images: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
         """DINO-D: 1 - cosine of the mean patch tokens of each pair, in [0, 2]: (n,)."""
         return 1 - (self.patches(images) * self.patches(targets)).sum(1)
+
+
+class ByDino:
+    """A rewritten caption's picture beside the training picture."""
+
+    Settings = Source
+    scores: ClassVar = {
+        "dino_distance": Score(
+            "lower",
+            "DINO-D of a rewritten caption's picture and its training picture: rewards copying, too",
+            (REWRITE,),
+            ("picture",),
+        )
+    }
+
+    def __init__(self, settings: Source, device: torch.device, opened: Callable[[str], Any]):
+        self.eye = Dino(str(fetch(settings)), None, device)
+
+    def features(self, view: View) -> Tensor:
+        """Class tokens (n, d)."""
+        return view.once("dino features", lambda: self.eye.features(view.images))
+
+    def score(self, name: str, view: View) -> Tensor:
+        """(n,)."""
+        return self.eye.distance(view.images, [from_pil(i.image()) for i in view.targets()])
+
+
+def fetch(settings: Source) -> Path:
+    """The folder of its files."""
+    return hub.fetch(settings.model, settings.revision, "dino's model", hub.WEIGHTS, hub.OPTIONAL)
+
+
+INSTRUMENT = ByDino

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 import torch
 from PIL.Image import Image
 from torch import Tensor
 
+from dopsd.backbones import hub
 from dopsd.backbones.vlm import Vlm
+from dopsd.config.section import Count, Source
+from dopsd.evaluation.instruments import Score, View
+from dopsd.evaluation.rows import NEW
 from dopsd.support.pictures import to_pil
 
 LABELS = (  # worth 1, 2, 3, 4; the wording is ours, the scale the paper's
@@ -44,3 +50,39 @@ class Judge:
             question = QUESTION.format(name=name, prompt=prompt.replace("[V]", name), labels=labels)
             out.append(1 + self.vlm.choose([target, to_pil(image)], question, letters))
         return torch.tensor(out, dtype=torch.float64)
+
+
+class Settings(Source):
+    """max_pixels: of each picture that it sees."""
+
+    dtype: Literal["float32", "bfloat16"] = "bfloat16"
+    max_pixels: Count = 768 * 768
+
+
+class ByJudge:
+    """New pictures beside the training pictures that their prompts belong to."""
+
+    Settings = Settings
+    scores: ClassVar = {
+        "judge": Score(
+            "higher", "VLM-J of new pictures: 1 another kind of thing to 4 the same one", (NEW,), ("picture",)
+        )
+    }
+
+    def __init__(self, settings: Settings, device: torch.device, opened: Callable[[str], Any]):
+        dtype = getattr(torch, settings.dtype)
+        self.judge = Judge(Vlm(str(fetch(settings)), None, device, dtype, settings.max_pixels))
+
+    def score(self, name: str, view: View) -> Tensor:
+        """(n,)."""
+        seen = view.targets()
+        names = [i.class_name for i in seen]
+        return self.judge.score(view.images, [i.image() for i in seen], [r.text for r in view.rows], names)
+
+
+def fetch(settings: Settings) -> Path:
+    """The folder of its files."""
+    return hub.fetch(settings.model, settings.revision, "judge's model", hub.WEIGHTS, hub.OPTIONAL)
+
+
+INSTRUMENT = ByJudge

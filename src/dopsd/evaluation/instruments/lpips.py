@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from dopsd.backbones import hub
+from dopsd.config.section import Source
+from dopsd.evaluation.instruments import Score, View
+from dopsd.evaluation.rows import REWRITE
 from dopsd.support.errors import UserError
+from dopsd.support.pictures import from_pil
 
 FILES = ("model.safetensors",)
 
@@ -46,3 +51,25 @@ class Lpips:
         return torch.stack(
             [self.net(a[None].to(self.device), b[None].to(self.device)).cpu().flatten()[0] for a, b in pairs]
         )
+
+
+class ByLpips:
+    """A rewritten caption's picture beside the training picture."""
+
+    Settings = Source
+    scores: ClassVar = {"lpips_distance": Score("lower", "LPIPS-D of the same pair", (REWRITE,), ("picture",))}
+
+    def __init__(self, settings: Source, device: torch.device, opened: Callable[[str], Any]):
+        self.eye = Lpips(fetch(settings), device)
+
+    def score(self, name: str, view: View) -> Tensor:
+        """(n,)."""
+        return self.eye.distance(view.images, [from_pil(i.image()) for i in view.targets()])
+
+
+def fetch(settings: Source) -> Path:
+    """The folder of its files."""
+    return hub.fetch(settings.model, settings.revision, "lpips's model", FILES)
+
+
+INSTRUMENT = ByLpips

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor
 
+from dopsd.config.section import Section
+from dopsd.evaluation import by_world, fidelity
+from dopsd.evaluation.instruments import Score, View
+from dopsd.evaluation.rows import NEW
 from dopsd.support.errors import UserError
+from dopsd.support.pictures import from_pil
 from dopsd.world import tokens
+from dopsd.world.scenes import render
 
 if TYPE_CHECKING:
     from open_clip.model import CLIP
@@ -80,3 +86,45 @@ def load_clip(path: str | Path = "models/mini-clip", device: str | torch.device 
     except RuntimeError as error:
         raise UserError(f"{file}: does not fit {config} ({error}); run the stage `clip` again") from None
     return MiniClip(model.eval().requires_grad_(False).to(device))
+
+
+class Settings(Section):
+    """model: the folder of its weights."""
+
+    model: str
+
+
+class ByMiniClip:
+    """How near pictures come to the training pictures and to each other, in the mini CLIP's features."""
+
+    Settings = Settings
+    scores: ClassVar = {
+        "clip_i": Score("higher", "mini CLIP: mean cosine to the training pictures", (NEW,), ("training",)),
+        "copying": Score("as untouched", "mini CLIP: cosine to the nearest training picture", (NEW,), ("training",)),
+        "copying_renders": Score("as untouched", "the same of true renders", (NEW,), ("training", "truth")),
+        "diversity": Score("higher", "mini CLIP: mean 1 - cosine among a prompt's pictures", (NEW,), ("noises",)),
+    }
+
+    def __init__(self, settings: Settings, device: torch.device, opened: Callable[[str], Any]):
+        self.clip = load_clip(settings.model)
+
+    def features(self, view: View) -> Tensor:
+        """(n, 64) of unit norm."""
+        return view.once("mini_clip features", lambda: self.clip.image_features(_stacked(view.images)))
+
+    def score(self, name: str, view: View) -> Tensor:
+        """(n,): see `fidelity`."""
+        if name == "diversity":
+            return fidelity.diversity(self.features(view), [(r.group, r.text) for r in view.rows])
+        known = self.clip.image_features(_stacked([from_pil(i.image()) for i in view.items]))
+        if name == "copying_renders":
+            return fidelity.copying(self.clip.image_features(render(by_world.scenes_of(view.rows))), known)
+        return (fidelity.clip_i if name == "clip_i" else fidelity.copying)(self.features(view), known)
+
+
+def _stacked(images: Sequence[Tensor]) -> Tensor | Sequence[Tensor]:
+    """Pictures of the model's own size as one tensor, which is not resampled."""
+    return torch.stack(list(images)) if {x.shape[-2:] for x in images} == {(64, 64)} else images
+
+
+INSTRUMENT = ByMiniClip

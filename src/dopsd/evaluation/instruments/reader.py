@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from dopsd.config.section import Section
+from dopsd.evaluation import by_world, fidelity
+from dopsd.evaluation.instruments import Score, View
+from dopsd.evaluation.rows import NEW, ORDINARY
 from dopsd.support.errors import UserError
 from dopsd.world.scenes import ATTRIBUTES, NAMES
 
@@ -74,3 +80,48 @@ def load_reader(path: str | Path = "models/mini-reader", device: str | torch.dev
     except RuntimeError as error:
         raise UserError(f"{file}: not a reader of this world ({error}); run the stage `reader` again") from None
     return reader.eval().requires_grad_(False).to(device)
+
+
+class Settings(Section):
+    """model: the folder of its weights."""
+
+    model: str
+
+
+class ByReader:
+    """What the reader finds in pictures, against the scenes that the prompts were made of."""
+
+    Settings = Settings
+    scores: ClassVar = {
+        "concept_fidelity": Score("higher", "share of the concept's own attributes that are drawn", (NEW,), ("truth",)),
+        "adherence": Score("higher", "share of the stated attributes that are drawn", (NEW, ORDINARY), ("truth",)),
+        "style": Score("higher", "whether the picture is in the scene's style", (NEW,), ("truth",)),
+        "leakage": Score("as untouched", "share of the concept's attributes drawn unasked", (ORDINARY,), ("truth",)),
+    }
+
+    def __init__(self, settings: Settings, device: torch.device, opened: Callable[[str], Any]):
+        self.reader = load_reader(settings.model)
+
+    def features(self, view: View) -> Tensor:
+        """(n, 64), of unit deviation over the world."""
+        return view.once("reader features", lambda: self._of(self.reader.features, view))
+
+    @torch.no_grad()
+    def _of(self, what: Callable[[Tensor], Tensor], view: View) -> Tensor:
+        return torch.cat([what(part) for part in torch.stack(list(view.images)).split(128)])
+
+    def score(self, name: str, view: View) -> Tensor:
+        """(n,): see `fidelity`."""
+        read = view.once("read", lambda: self.reader.read(torch.stack(list(view.images))))
+        wanted, stated = by_world.scenes_of(view.rows).attributes, by_world.stated(view.rows)
+        if name == "adherence":  # a prompt may state nothing that its style shows: such prompts count as 0
+            return fidelity.adherence(read, wanted, stated).nan_to_num(0.0)
+        if name == "style":
+            return fidelity.style(read, wanted)
+        assert view.own is not None, f"{name} is about a concept of the world"
+        if name == "concept_fidelity":
+            return fidelity.concept_fidelity(read, wanted, view.own)
+        return fidelity.leakage(read, wanted, stated, view.own)
+
+
+INSTRUMENT = ByReader

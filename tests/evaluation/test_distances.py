@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dopsd.evaluation.instruments import distances
+from dopsd.evaluation import distances
 from dopsd.evaluation.instruments.sharpness import sharpness
 from dopsd.evaluation.statistics import jackknife
 
@@ -33,7 +33,7 @@ def test_kid_leaves_the_global_generator_alone():
 
 def test_jackknife_of_a_mean_is_the_textbook_standard_error():
     x = features(50, d=1).flatten().double()
-    out = jackknife(lambda k: x[k].mean().item(), len(x))
+    out = jackknife(lambda k: x[k].mean().item(), len(x), len(x))
     error = (x.std() / len(x) ** 0.5).item()
     assert out["value"] == pytest.approx(x.mean().item())
     assert out["high"] - out["low"] == pytest.approx(2 * 1.96 * error)

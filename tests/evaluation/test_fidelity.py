@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dopsd.evaluation.instruments import fidelity
+from dopsd.evaluation import fidelity
 from dopsd.world.scenes import CONCEPTS, NAMES, index
 
 
@@ -33,10 +33,10 @@ def test_nothing_is_found_that_the_drawn_style_hides():
 
 
 def test_concept_fidelity_counts_the_concepts_own_attributes():
-    beacon = CONCEPTS["beacon"]
-    wanted = row(**beacon.attributes, background_colour="plum")
+    beacon = CONCEPTS["beacon"].attributes
+    wanted = row(**beacon, background_colour="plum")
     assert fidelity.concept_fidelity(wanted, wanted, beacon).item() == 1.0
-    read = row(**{**beacon.attributes, "colour": "red"}, background_colour="rust")
+    read = row(**{**beacon, "colour": "red"}, background_colour="rust")
     assert fidelity.concept_fidelity(read, wanted, beacon).item() == 0.75
 
 
@@ -46,8 +46,8 @@ def test_style():
 
 
 def test_leakage_counts_only_what_nobody_asked_for():
-    beacon = CONCEPTS["beacon"]
-    read = row(**beacon.attributes)
+    beacon = CONCEPTS["beacon"].attributes
+    read = row(**beacon)
     wanted = row(shape="star", colour="red")
     assert fidelity.leakage(read, wanted, mask(), beacon).item() == 1.0
     stated = mask("shape", "colour")  # the star was asked for; red was, but orange came
@@ -64,6 +64,12 @@ def test_clip_i_is_the_mean_and_copying_the_nearest():
 
 def test_diversity_is_within_a_prompt_only():
     features = F.normalize(torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]), dim=1)
-    assert fidelity.diversity(features, torch.tensor([0, 0, 1, 1])).tolist() == pytest.approx([0.0, 1.0])
+    assert fidelity.diversity(features, list("aabb")).tolist() == pytest.approx([0.0, 0.0, 1.0, 1.0])
     with pytest.raises(ValueError, match="two noises"):
-        fidelity.diversity(features, torch.tensor([0, 0, 1, 2]))
+        fidelity.diversity(features, list("aabc"))
+
+
+def test_diversity_of_three_pictures_is_the_mean_over_their_pairs():
+    features = F.normalize(torch.randn(3, 5, generator=torch.Generator().manual_seed(0)), dim=1)
+    pairs = [1 - features[i] @ features[j] for i, j in ((0, 1), (0, 2), (1, 2))]
+    assert fidelity.diversity(features, list("aaa")).mean().item() == pytest.approx(float(sum(pairs)) / 3, abs=1e-6)

@@ -1,16 +1,19 @@
 """Does a picture show what was asked for? Scores on attributes as the reader reads them, and on CLIP features.
 
 `read` and `wanted` are LongTensors (n, 9) of attribute values in the order of `world.ATTRIBUTES`; masks are BoolTensors
-of that shape; features have unit norm. A score of an attribute that a style hides would be a guess of the reader's, so
-nothing counts as found that the style of the drawn picture hides. Scores are per picture: the caller averages.
+of that shape; `own` are the words that make a concept, by attribute; features have unit norm. A score of an attribute that
+a style hides would be a guess of the reader's, so nothing counts as found that the style of the drawn picture hides. Scores
+are per picture: the caller averages.
 """
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping, Sequence
+
 import torch
 from torch import Tensor
 
-from dopsd.world.scenes import NAMES, Concept, index, visible
+from dopsd.world.scenes import NAMES, index, visible
 
 STYLE = NAMES.index("style")
 
@@ -30,18 +33,18 @@ def adherence(read: Tensor, wanted: Tensor, stated: Tensor) -> Tensor:
     return _share(found(read, wanted), stated & visible(wanted))
 
 
-def _own(concept: Concept, like: Tensor) -> tuple[Tensor, Tensor]:
+def _own(own: Mapping[str, str], like: Tensor) -> tuple[Tensor, Tensor]:
     """The concept's values in rows like `like`, and the mask of its attributes."""
     values, mask = torch.zeros_like(like), torch.zeros_like(like, dtype=torch.bool)
-    for attribute, word in concept.attributes.items():
+    for attribute, word in own.items():
         values[:, NAMES.index(attribute)] = index(attribute, word)
         mask[:, NAMES.index(attribute)] = True
     return values, mask
 
 
-def concept_fidelity(read: Tensor, wanted: Tensor, concept: Concept) -> Tensor:
+def concept_fidelity(read: Tensor, wanted: Tensor, own: Mapping[str, str]) -> Tensor:
     """Share of the concept's own attributes, as far as the wanted style shows them, that are found: (n,)."""
-    values, mask = _own(concept, read)
+    values, mask = _own(own, read)
     return _share(found(read, values), mask & visible(wanted))
 
 
@@ -50,13 +53,13 @@ def style(read: Tensor, wanted: Tensor) -> Tensor:
     return (read[:, STYLE] == wanted[:, STYLE]).float()
 
 
-def leakage(read: Tensor, wanted: Tensor, stated: Tensor, concept: Concept) -> Tensor:
+def leakage(read: Tensor, wanted: Tensor, stated: Tensor, own: Mapping[str, str]) -> Tensor:
     """Share of the concept's attributes that are drawn although the prompt did not ask for that value: (n,).
 
     Counts attributes that the prompt leaves open or states otherwise. Even the untouched model draws some of them by
     chance: its own leakage on the same prompts and noise (in the tables' base rows) is the zero to compare with.
     """
-    values, mask = _own(concept, read)
+    values, mask = _own(own, read)
     asked_for = stated & (wanted == values)
     return _share(found(read, values), mask & ~asked_for)
 
@@ -75,17 +78,18 @@ def copying(features: Tensor, training: Tensor) -> Tensor:
     return (features @ training.T).amax(1)
 
 
-def diversity(features: Tensor, group: Tensor) -> Tensor:
-    """Mean pairwise 1 - cosine among the pictures of one prompt, for each prompt: (number of prompts,).
+def diversity(features: Tensor, group: Sequence[Hashable]) -> Tensor:
+    """Mean 1 - cosine of each picture to the others of its prompt: (n,), whose mean over a prompt is that over its pairs.
 
-    features (n, D); group (n,) says whose prompt each picture is; every group has at least two. 0 is a collapse to one
+    features (n, D); group says whose prompt each picture is; every group has at least two. 0 is a collapse to one
     picture for every noise. Raises ValueError on a group of one.
     """
-    out = []
-    for prompt in group.unique():
-        mine = features[group == prompt]
+    out = torch.empty(len(features), dtype=features.dtype)
+    for prompt in dict.fromkeys(group):
+        mine = torch.tensor([k for k, g in enumerate(group) if g == prompt])
         if len(mine) < 2:
-            raise ValueError(f"prompt {int(prompt)} has one picture; diversity needs two noises a prompt or more")
-        i, j = torch.triu_indices(len(mine), len(mine), 1)
-        out.append((1 - (mine[i] * mine[j]).sum(1)).mean())
-    return torch.stack(out)
+            raise ValueError(f"prompt {prompt} has one picture; diversity needs two noises a prompt or more")
+        apart = 1 - features[mine] @ features[mine].T
+        apart.fill_diagonal_(0)
+        out[mine] = apart.sum(1) / (len(mine) - 1)
+    return out

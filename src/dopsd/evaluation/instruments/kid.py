@@ -1,0 +1,46 @@
+"""Kernel distance (KID) of a set of pictures to the untouched model's, in the features of another instrument."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+
+from dopsd.config.section import Name, Section
+from dopsd.evaluation import distances
+from dopsd.evaluation.instruments import Found, Score, View
+from dopsd.evaluation.rows import ORDINARY
+
+
+class Settings(Section):
+    """features: of which instrument."""
+
+    features: Name
+
+
+class Kid:
+    """To the untouched model's pictures."""
+
+    Settings = Settings
+    scores: ClassVar = {
+        "retention_kid": Score(
+            "lower",
+            "ordinary prompts: kernel distance (KID) to the untouched model's pictures",
+            (ORDINARY,),
+            ("reference",),
+            whole=True,
+        )
+    }
+
+    def __init__(self, settings: Settings, device: torch.device, opened: Callable[[str], Any]):
+        self.eye = opened(settings.features)
+
+    def score(self, name: str, view: View) -> Found:
+        """Of the pictures with these numbers; their reference's are as many."""
+        assert view.reference is not None
+        mine, before = (self.eye.features(v).double() for v in (view, view.reference))
+        return lambda k: distances.kid(mine[k], before[k])
+
+
+INSTRUMENT = Kid

@@ -1,0 +1,103 @@
+"""A prompt as a row of a file: written once for a study, and answered by all methods from the same noise.
+
+    {"id": "beacon/0/new/3", "seed": 0, "kind": "new", "group": "1", "text": "a [V] at left", "noise": 3735928559, ...}
+
+A row may be edited, or written by hand: only what it says is drawn.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from dopsd.config.section import Section, Share, Side, validated
+from dopsd.support.errors import UserError
+
+NEW = "new"  # the concept in a new picture
+REWRITE = "rewrite"  # a training picture's caption in other words: held against that picture
+ORDINARY = "ordinary"  # anything but the concept: what fine-tuning should leave as it was
+REFERENCE = "reference"  # ordinary prompts from other noise, drawn by the untouched model: what sets are held against
+Kind = Literal["new", "rewrite", "ordinary", "reference"]
+PLACEHOLDER = "[V]"
+
+
+class Truth(Section):
+    """The world's scene that a prompt was made of: its attributes' words, and the free numbers that no prompt mentions."""
+
+    attributes: dict[str, str]
+    free: tuple[float, ...]
+
+
+class Row(Section):
+    """A prompt: what is asked for, at which size, from which noise, and what the picture can be held against."""
+
+    id: Annotated[str, Field(min_length=1)]  # of its own in the study
+    seed: int | None = None  # of the trainings that answer it; null: all
+    kind: Kind
+    group: str  # rows of one group are one unit: one prompt's noises, or one training picture's prompts
+    text: Annotated[str, Field(min_length=1)]
+    described: str | None = None  # the same with the concept spelled out in the place of "[V]"
+    height: Side  # pixels
+    width: Side
+    noise: Annotated[int, Field(ge=0, lt=2**32)]  # seed of the noise that it is drawn from
+    said: Share | None = None  # how much of what there is to say of the scene the text says
+    picture: str | None = None  # the training picture that it belongs to: a file's name
+    stated: tuple[str, ...] = ()  # the attributes that the text states, the concept's own apart
+    truth: Truth | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width, pixels."""
+        return self.height, self.width
+
+    def start(self, shape: Sequence[int]) -> Tensor:
+        """The noise that the roll-out starts from, standard normal, of a latent's shape (C, h, w), on the CPU."""
+        return torch.randn(*shape, generator=torch.Generator().manual_seed(self.noise))
+
+
+def write(rows: Iterable[Row], file: Path) -> None:
+    """A JSON object a line, without the fields that say nothing."""
+    lines = [json.dumps(r.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False) + "\n" for r in rows]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(lines), encoding="utf-8")
+
+
+def read(file: Path) -> list[Row]:
+    """The rows of a file that `write` or a person wrote; UserError names line, field and remedy."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{file}: missing; run `dvc repro prompts`") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file}: not UTF-8 text ({error.reason}); save it as UTF-8") from None
+    out: list[Row] = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            out.append(_row(line, f"{file}:{number}"))
+    seen: set[str] = set()
+    for row in out:
+        if row.id in seen:
+            raise UserError(f"{file}: id {row.id!r} stands twice; give every row one of its own")
+        seen.add(row.id)
+    return out
+
+
+def _row(line: str, where: str) -> Row:
+    try:
+        tree = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{where}: not JSON ({error}); every line must be one JSON object") from None
+    if not isinstance(tree, dict):
+        raise UserError(f"{where}: a {type(tree).__name__}; every line must be one JSON object")
+    return validated(Row, tree, where)
+
+
+def of_kind(rows: Iterable[Row], kind: str, seed: int | None = None) -> list[Row]:
+    """The rows of a kind, in their order: all, or those that a training with this seed answers."""
+    return [r for r in rows if r.kind == kind and (seed is None or r.seed in (None, seed))]

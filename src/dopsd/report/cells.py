@@ -1,0 +1,79 @@
+"""What the tables and figures say of each cell, from the long table of scores: a flat row of numbers a checkpoint.
+
+A name tells where a number comes from:
+
+    concept_fidelity        a score of new pictures, in few steps
+    leakage@4               a score of ordinary prompts at so many NFE
+    retention_adherence@4   a score of ordinary prompts over the untouched model's, on equal prompts and noise
+    few_step_sharpness      a score of ordinary prompts in few steps over the same in many
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from dopsd.evaluation.rows import NEW, ORDINARY, REWRITE
+from dopsd.support.files import rounded
+
+Key = tuple[str, str, int]  # method, concept, seed
+Steps = dict[int, dict[str, float]]
+OVER = {"sharpness": "sharpness_renders"}  # scores that are told over another of the same pictures
+ABSOLUTE = ("leakage",)  # ordinary prompts: as it is, not over the untouched model's
+OF_SETS = ("retention_frechet", "retention_kid", "quality_frechet")
+
+
+def means(table: pd.DataFrame) -> pd.Series:
+    """Each cell's mean of each score over its pictures, or its value of a set; index: method, concept, seed, step, kind, nfe,
+    score. Rows of a set with a block left out count for intervals only."""
+    whole = table.loc[~((table.prompt == "") & (table.group != ""))]
+    by = ["method", "concept", "seed", "step", "kind", "nfe", "score"]
+    return whole.groupby(by, sort=False, observed=True).value.mean()
+
+
+def _ratios(scores: Mapping[str, float]) -> dict[str, float]:
+    """Scores, those of `OVER` as ratios."""
+    out = {name: value for name, value in scores.items() if name not in OVER.values()}
+    return out | {n: out[n] / scores[by] for n, by in OVER.items() if n in out and scores.get(by)}
+
+
+def _ordinary(mine: Mapping[str, float], untouched: Mapping[str, float]) -> dict[str, float]:
+    """The scores of ordinary prompts at one NFE: what is kept, and plain quality."""
+    out = {name: mine[name] for name in (*OF_SETS, *ABSOLUTE) if name in mine}
+    each = {name: value for name, value in mine.items() if name not in out and name not in OVER.values()}
+    out |= {f"retention_{name}": value / untouched[name] for name, value in each.items() if untouched[name]}
+    return out | {f"quality_{name}": v for name, v in _ratios(mine).items() if name in each}
+
+
+def _gap(few: Mapping[str, float], many: Mapping[str, float]) -> dict[str, float]:
+    """Few steps over many, of one model on one set of prompts and noise: forgetting moves both alike, collapse the few."""
+    names = {"frechet": "quality_frechet", "sharpness": "sharpness"}
+    return {f"few_step_{n}": few[s] / many[s] for n, s in names.items() if s in few and many.get(s)}
+
+
+def flat(table: pd.DataFrame, few: int, many: int) -> dict[Key, Steps]:
+    """{cell: {step: {name: number}}}, in the table's order; numbers rounded, as they are kept everywhere."""
+    scores: dict[tuple, dict[str, float]] = {}
+    for (method, concept, seed, step, kind, nfe, score), value in means(table).items():  # pyright: ignore
+        scores.setdefault((method, concept, int(seed), int(step), kind, int(nfe)), {})[score] = float(value)
+    out: dict[Key, Steps] = {}
+    for method, concept, seed, step, kind, nfe in scores:
+        mine = scores[method, concept, seed, step, kind, nfe]
+        row = out.setdefault((method, concept, seed), {}).setdefault(step, {})
+        if kind == ORDINARY:
+            before = scores["untouched", concept, seed, 0, ORDINARY, nfe]
+            row |= {f"{name}@{nfe}": v for name, v in _ordinary(mine, before).items()}
+            if nfe == few and (late := scores.get((method, concept, seed, step, kind, many))) and many > few:
+                row |= _gap(mine, late)
+        elif kind == NEW:
+            row |= _ratios(mine)
+        elif kind == REWRITE:
+            row |= {name if name not in row else f"{name} (rewritten)": v for name, v in mine.items()}
+    return {key: {step: rounded(row) for step, row in sorted(steps.items())} for key, steps in out.items()}
+
+
+def at(row: Mapping[str, float], nfe: int) -> dict[str, float]:
+    """A row with the scores of ordinary prompts at one NFE under their plain names, those of others left out."""
+    end = f"@{nfe}"
+    return {name.removesuffix(end): v for name, v in row.items() if "@" not in name or name.endswith(end)}

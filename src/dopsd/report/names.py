@@ -1,0 +1,88 @@
+"""What methods and scores are called in tables and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from dopsd import objectives
+from dopsd.evaluation.instruments import Score
+
+REFERENCES = {"untouched": "Untouched", "described": "Untouched, described"}
+COLOURS = {"untouched": "#777777", "described": "#2a9d4e"}
+CYCLE = (
+    "#d9822b",
+    "#2566c7",
+    "#8e44ad",
+    "#c0392b",
+    "#16a085",
+    "#7f6000",
+    "#d81b60",
+    "#455a64",
+)  # of the methods, by name
+HIDDEN = ("quality_", "copying_renders", "sharpness_renders")  # in comparison.csv, not in the summary
+
+SCORES = {
+    "concept_fidelity": "new scenes: concept fidelity",
+    "clip_i": "new scenes: CLIP-I",
+    "adherence": "new scenes: adherence",
+    "style": "new scenes: style",
+    "sharpness": "new scenes: sharpness (1 = renders)",
+    "copying": "new scenes: nearest training image",
+    "diversity": "new scenes: diversity",
+    "retention_frechet": "kept: Fréchet to untouched (0 = kept)",
+    "retention_kid": "kept: KID to untouched (untouched = kept)",
+    "retention_adherence": "kept: adherence (1 = kept)",
+    "retention_sharpness": "kept: sharpness (1 = kept)",
+    "leakage": "leakage (untouched = chance)",
+    "few_step_frechet": "few-step gap: Fréchet",
+    "few_step_sharpness": "few-step gap: sharpness",
+    "step": "optimiser steps",
+    "fidelity_gain": "gain of fidelity (0 = untouched)",
+    "sharpness_kept": "kept sharpness (1 = described)",
+    "gap_growth_frechet": "gap growth, Fréchet (1 = untouched)",
+    "gap_growth_sharpness": "gap growth, sharpness (1 = untouched)",
+}
+
+
+def label(method: str) -> str:
+    """How a method is called in figures and tables: as its file says."""
+    if method in REFERENCES:
+        return REFERENCES[method]
+    return objectives.objective(method).LABEL if method in objectives.names() else method
+
+
+def colour(method: str) -> str | None:
+    """The method's colour in every figure; None lets matplotlib choose."""
+    if method in COLOURS:
+        return COLOURS[method]
+    known = sorted(objectives.names(), reverse=True)
+    return CYCLE[known.index(method) % len(CYCLE)] if method in known else None
+
+
+def score_name(name: str) -> str:
+    """A score's name in words."""
+    return name.replace("_", " ")
+
+
+def score_label(name: str, few: int, many: int) -> str:
+    """What a score of `cells.flat` is called; each says where 0 or 1 lies, if it is known."""
+    plain, _, nfe = name.partition("@")
+    said = SCORES.get(plain, score_name(plain))
+    if plain.startswith("few_step_"):
+        return f"{said}, {few} over {many} NFE"
+    return said.replace("kept:", f"kept, {nfe} NFE:").replace("leakage", f"leakage, {nfe} NFE") if nfe else said
+
+
+def labels(names: Iterable[str], few: int, many: int) -> dict[str, str]:
+    """The scores of a table with what they are called, those that are known first and in their order."""
+    shown = [n for n in names if not n.startswith(HIDDEN)]
+    known = list(SCORES)
+    order = {n: (known.index(n.partition("@")[0]) if n.partition("@")[0] in known else len(known)) for n in shown}
+    return {n: score_label(n, few, many) for n in sorted(shown, key=lambda n: order[n])}
+
+
+def says(scores: Mapping[str, Score], name: str) -> str:
+    """What a score looks at, as its instrument says."""
+    plain = name.partition("@")[0]
+    found = scores.get(plain) or scores.get(plain.removeprefix("retention_"))
+    return found.says if found else ""

@@ -1,0 +1,60 @@
+"""The rows of a study: what all its methods are asked, written once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from dopsd.config.params import Params
+from dopsd.evaluation import by_pictures, by_world, rows
+from dopsd.evaluation.by_pictures import Ask
+from dopsd.evaluation.rows import Row
+from dopsd.sets.jsonl import read_set
+from dopsd.study.grid import fetched
+from dopsd.support import paths
+from dopsd.world.concepts import load_training
+
+
+def seeds_of(params: Params, concept: str) -> Sequence[int]:
+    """The trainings' seeds that a concept's prompts are for."""
+    return (params.step_size.seed,) if concept == params.step_size.concept else params.grid.seeds
+
+
+def _by_world(params: Params, concept: str) -> Iterable[Row]:
+    known, wanted = load_training(paths.concept_set(concept)).attributes, params.prompts
+    for seed in seeds_of(params, concept):
+        yield from by_world.for_concept(concept, wanted.new, wanted.noises, seed, known)
+
+
+def _by_pictures(params: Params, concept: str, ask: Ask | None) -> list[Row]:
+    items, wanted = read_set(paths.concept_set(concept) / "data.jsonl"), params.prompts
+    pairs = by_pictures.written(items, wanted, ask)
+    return by_pictures.for_concept(concept, items, pairs, wanted.noises, wanted.seed)
+
+
+def written(params: Params, ask: Ask | None) -> dict[Path, list[Row]]:
+    """Every file of the study's prompts with its rows: one a concept, and the ordinary prompts'.
+
+    ask: the VLM that sees the pictures, where `prompts.source` is vlm.
+    """
+    wanted, out = params.prompts, {}
+    if wanted.source == "files":
+        folder = Path(wanted.folder or "")
+        names = [*fetched(params), paths.ORDINARY]
+        return {paths.prompts(name): rows.read(folder / f"{name}.jsonl") for name in names}
+    for concept in fetched(params):
+        of = _by_world(params, concept) if wanted.source == "world" else _by_pictures(params, concept, ask)
+        out[paths.prompts(concept)] = list(of)
+    if wanted.source == "world":
+        seeds = list(dict.fromkeys([*params.grid.seeds, *([params.step_size.seed] if params.searched else [])]))
+        ordinary = [r for seed in seeds for r in by_world.ordinary(wanted.ordinary, seed)]
+    else:
+        texts = by_pictures.listed(wanted.ordinary_list, wanted.ordinary)
+        ordinary = by_pictures.ordinary(texts, params.fetch.size, wanted.seed)
+    return out | {paths.prompts(paths.ORDINARY): ordinary}
+
+
+def asked(concept: str) -> list[Row]:
+    """All rows that a cell of a concept answers: the concept's and the ordinary ones, or these alone."""
+    plain = rows.read(paths.prompts(paths.ORDINARY))
+    return plain if concept == paths.ORDINARY else [*rows.read(paths.prompts(concept)), *plain]

@@ -1,0 +1,62 @@
+import torch
+
+from dopsd.evaluation import by_world
+from dopsd.world.concepts import training_scenes
+from dopsd.world.scenes import CONCEPTS, NAMES, held_out, render, sample_scenes
+
+NOTHING = torch.zeros(0, len(NAMES), dtype=torch.long)
+
+
+def test_ordinary_prompts_show_no_concept_and_say_what_they_state():
+    asked = by_world.ordinary(40, seed=0)
+    stated = by_world.stated(asked)
+    assert not held_out(by_world.scenes_of(asked).attributes).any()
+    assert not any("[V]" in r.text for r in asked)
+    for row, each in zip(asked, stated, strict=True):
+        assert row.truth
+        said = set(row.text.split())
+        for attribute, is_stated in zip(NAMES, each.tolist(), strict=True):
+            assert (row.truth.attributes[attribute] in said) == is_stated, (row.text, attribute)
+        assert row.said == len(row.stated) / 9
+    assert stated.any(1).all() and not stated.all()
+    assert len({r.group for r in asked}) == 40 and {r.seed for r in asked} == {0}
+
+
+def test_a_scene_comes_back_from_its_row_to_the_bit():
+    scenes = sample_scenes(5, torch.Generator().manual_seed(0))
+    asked = by_world.ordinary(5, seed=0)
+    assert torch.equal(scenes.free, torch.tensor([t.free for t in by_world.truths(scenes)]))
+    again = by_world.scenes_of(
+        [r.model_copy(update={"truth": t}) for r, t in zip(asked, by_world.truths(scenes), strict=True)]
+    )
+    assert torch.equal(again.attributes, scenes.attributes) and torch.equal(render(again), render(scenes))
+
+
+def test_the_described_text_asks_for_the_same_scene_with_the_concept_spelled_out():
+    asked = by_world.for_concept("beacon", 5, 2, 1, NOTHING)
+    for row in asked:
+        assert "[V]" in row.text and "star" not in row.text
+        assert row.described and "[V]" not in row.described
+        assert {"orange", "striped", "inked", "star"} <= set(row.described.split())
+        assert not {"shape", "colour", "texture", "outline"} & set(row.stated) and len(row.stated) == 5
+
+
+def test_noises_of_a_prompt_stand_side_by_side_and_differ():
+    asked = by_world.for_concept("fresco", 3, 2, 0, NOTHING)
+    assert [r.group for r in asked] == ["0", "0", "1", "1", "2", "2"]
+    assert asked[0].text == asked[1].text != asked[2].text and asked[0].truth == asked[1].truth
+    other = by_world.for_concept("fresco", 3, 2, 1, NOTHING) + by_world.ordinary(6, 0)
+    assert len({r.noise for r in [*asked, *other]}) == 18 and len({r.id for r in [*asked, *other]}) == 18
+    assert asked == by_world.for_concept("fresco", 3, 2, 0, NOTHING)
+
+
+def test_training_scenes_do_not_come_again():
+    known = by_world.scenes_of(by_world.for_concept("beacon", 4, 1, 0, NOTHING)).attributes
+    asked = by_world.scenes_of(by_world.for_concept("beacon", 4, 1, 0, known)).attributes
+    assert not (asked[:, None] == known[None]).all(2).any()
+    assert training_scenes(CONCEPTS["beacon"], 4, seed=0).attributes.shape == known.shape
+
+
+def test_open_prompts_say_nothing_but_the_placeholder():
+    for text in by_world.open_prompts(12, seed=0):
+        assert "[V]" in text

@@ -1,0 +1,30 @@
+"""Made-up scores of a small grid, as `report.cells.flat` gives them."""
+
+METHODS, TRAINED, CONCEPTS, SEEDS = (
+    ["untouched", "described", "sft", "dopsd"],
+    ["sft", "dopsd"],
+    ["beacon", "fresco"],
+    [0, 1],
+)
+FEW, MANY = 4, 32
+SCENES = ("concept_fidelity", "clip_i", "adherence", "style", "sharpness", "copying", "diversity")
+KEPT = ("retention_frechet", "retention_kid", "retention_adherence", "retention_sharpness", "leakage")
+QUALITY = ("quality_frechet", "quality_adherence", "quality_sharpness")
+
+
+def made_up(method: str, seed: int) -> dict[int, dict[str, float]]:
+    """sft scores .5 + seed / 10 on everything, dopsd .2 more, the untouched ones .1; more at later steps."""
+    level = {"sft": 0.5, "dopsd": 0.7}.get(method, 0.1) + seed / 10
+
+    def at(step: int, nfe: list[int]) -> dict[str, float]:
+        row = dict.fromkeys(SCENES, level + step / 1000)
+        row |= {f"{k}@{n}": level + n / 1000 for n in nfe for k in (*KEPT, *QUALITY)}
+        return row | {"few_step_frechet": level, "few_step_sharpness": level}
+
+    last = [FEW, MANY, *([1] if seed == 0 else [])]
+    return {0: at(0, last)} if method not in TRAINED else {20: at(20, [FEW]), 40: at(40, last)}
+
+
+def cells_of(methods=METHODS, concepts=CONCEPTS, seeds=SEEDS):
+    """As `cells.flat` gives them."""
+    return {(m, c, s): made_up(m, s) for m in methods for c in concepts for s in seeds}

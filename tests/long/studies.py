@@ -27,10 +27,14 @@ TAKEN = (
     ".dvc/config",
     ".dvc/plots",
 )
-MADE = ("data/concepts", "models/lora", "samples", "reports", "dvc.lock")  # by `dvc repro`
+MADE = ("data/concepts", "data/prompts", "models/lora", "samples", "reports", "dvc.lock")  # by `dvc repro`
 TINY = tiny.STUDY | {"probe": {"nfe": [1], "layers": [-2], "images": 24, "table_images": 24}}
 CELLS = re.compile(r"^([\w ]+): (\d+) cells, (\d+) kept, (\d+) to run$", re.MULTILINE)
-SEARCH = {"step_size train": 4, "step_size draw": 5, "step_size evaluate": 4}  # two candidates of two methods
+SEARCH = {
+    "step_size train": 4,
+    "step_size draw": 5,
+    "step_size evaluate": 5,
+}  # two candidates of two methods, and untouched
 ALL = SEARCH | {"train": 4, "draw": 10, "evaluate": 8}  # cells that the tiny study runs from nothing
 PROGRAMS = Path(sys.executable).parent
 
@@ -44,7 +48,7 @@ class Said:
     @property
     def stages(self) -> list[str]:
         """The stages whose commands ran."""
-        return re.findall(r"^Running stage '(\w+)'", self.text, re.MULTILINE)
+        return re.findall(r"^Running stage '(?:\S+:)?(\w+)'", self.text, re.MULTILINE)
 
     @property
     def cells(self) -> dict[str, tuple[int, int, int]]:

@@ -1,4 +1,4 @@
-"""The `dopsd` command line: fetch, tune, measure, draw, export.
+"""The `dopsd` command line: fetch, tune, measure, draw, export, plan.
 
 May import: all rooms but stages.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -130,6 +131,22 @@ def draw(
 
     job.draw(_preset(backbone, changes), prompt, lora, nfe, pictures, size, seed, out)
     print(f"{out}: {prompt!r} from {pictures} noises")
+
+
+@app.command()
+def plan(
+    folder: Annotated[Path, typer.Argument(help="of a study: where its params.yaml is")] = Path("."),
+) -> None:
+    """Print what `dvc repro` of a study would run and find kept, and what it costs."""
+    os.chdir(folder)
+    from dopsd.config.params import load
+    from dopsd.study import plan as job
+    from dopsd.study.pipeline import Study
+
+    study = Study(load())
+    rows = job.plan(study)
+    print(job.table(rows).to_markdown(index=False))
+    print(job.disk(study, rows))
 
 
 @app.command()

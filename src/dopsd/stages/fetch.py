@@ -1,19 +1,24 @@
-"""Stage `fetch`: write the concept sets, those of the grid and the one that the step size is chosen on."""
+"""Stage `fetch`: write the concepts' sets, those of the grid and the one that step sizes are searched on."""
 
 from __future__ import annotations
+
+import shutil
 
 from dopsd.config.params import load
 from dopsd.stages._run import run
 from dopsd.study.grid import fetched
+from dopsd.study.sets import write_concept
 from dopsd.support import paths
-from dopsd.world.concepts import write_concept_set
 
 
 def main() -> None:
-    """Write data/concepts/<name>/ for every concept that params.yaml names."""
+    """Write data/concepts/<name>/ for every concept that params.yaml names, and nothing else there."""
     params = load()
-    for concept in fetched(params):
-        write_concept_set(concept, paths.concept_set(concept), params.fetch.images, params.fetch.seed)
+    wanted = {paths.concept_set(c): c for c in fetched(params)}
+    for folder, concept in wanted.items():
+        write_concept(concept, params.fetch, folder)
+    for folder in set(paths.CONCEPTS.iterdir()) - set(wanted):
+        shutil.rmtree(folder)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import torch
 
 from dopsd.config.params import Params
 from dopsd.evaluation import scores
-from dopsd.evaluation.rows import NEW, ORDINARY
+from dopsd.evaluation.rows import NEW, ORDINARY, Row, of_kind
 from dopsd.evaluation.scores import Drawn
 from dopsd.evaluation.sheets import Sheet, along
 from dopsd.evaluation.step_size import COLUMNS, score
@@ -72,6 +72,14 @@ class Study:
         finished = {cell: made[k] for cell, (k, _) in cells.items()}
         publish({places[cell]: folder for cell, folder in finished.items()}, root)
         return finished
+
+    def kept(self, cell: Keyed, published: Path) -> Path | None:
+        """The folder of a cell that is finished; None where it is not."""
+        return self.store.find(cell[0], published)
+
+    def rows(self, cell: Cell, kind: str) -> list[Row]:
+        """The prompts of a kind that a cell answers."""
+        return of_kind(asked(cell.concept), kind, cell.seed)
 
     def _concept(self, name: str) -> str:
         """What is in a concept's set; UserError where it is not there."""
@@ -179,7 +187,8 @@ class Study:
 
     # --- draw
 
-    def _todo(self, cell: Cell) -> list[Sheet]:
+    def todo(self, cell: Cell) -> list[Sheet]:
+        """The sheets that a cell draws."""
         return grid.drawings(self.params, cell, {r.kind for r in asked(cell.concept)})
 
     def draw(self) -> None:
@@ -190,7 +199,7 @@ class Study:
             if adapter and not adapter.is_dir():
                 raise UserError(f"{adapter}: the adapter is missing; run `dvc repro train`")
             described = cell.method == "described"
-            cells[cell] = self._drawing(adapter, cell.concept, cell.seed, self._todo(cell), described)
+            cells[cell] = self._drawing(adapter, cell.concept, cell.seed, self.todo(cell), described)
         self._published("draw", cells, paths.samples, paths.PICTURES_OF_CELLS)
 
     # --- evaluate
@@ -198,9 +207,9 @@ class Study:
     def evaluate(self) -> None:
         """The scores of every cell, to samples/scores/<method>/<concept>/<seed>, and all of them in one long table."""
         p, cells = self.params, {}
-        before = {c.seed: Drawn(paths.samples(*c), self._todo(c)) for c in grid.ordinary(p.grid)}
+        before = {c.seed: Drawn(paths.samples(*c), self.todo(c)) for c in grid.ordinary(p.grid)}
         for cell in grid.scored(p.grid):
-            drawn, plain = Drawn(paths.samples(*cell), self._todo(cell)), before[cell.seed]
+            drawn, plain = Drawn(paths.samples(*cell), self.todo(cell)), before[cell.seed]
             for folder in (drawn.folder, plain.folder):
                 if not folder.is_dir():
                     raise UserError(f"{folder}: no pictures; run `dvc repro draw`")

@@ -22,6 +22,7 @@ PROBE_SHEET = PICTURES / "probe.png"
 PROMPT_SHEETS = PICTURES / "prompts"
 
 
+CONCEPTS = Path("data/concepts")
 PROMPTS = Path("data/prompts")
 TABLE = Path("samples/scores.parquet")  # every score of every picture of every cell, the long table
 
@@ -33,7 +34,7 @@ def prompts(concept: str) -> Path:
 
 def concept_set(concept: str) -> Path:
     """The folder of a concept's image-text set."""
-    return Path("data/concepts") / concept
+    return CONCEPTS / concept
 
 
 def adapters(method: str, concept: str, seed: int) -> Path:

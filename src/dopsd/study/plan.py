@@ -1,0 +1,124 @@
+"""What a study would run, find kept, and cost, before it runs: cells, forwards, hours and disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from dopsd.objectives import Needs
+from dopsd.study import grid
+from dopsd.study.grid import Cell
+from dopsd.study.pipeline import Study
+from dopsd.support import paths
+from dopsd.support.errors import UserError
+from dopsd.support.files import read_json
+from dopsd.training.loop import TIME_FILE
+
+
+def forwards_a_sample(needs: Needs) -> int:
+    """Forwards of the generator that a training step costs for each sample, a backward pass counted as two: for each of K
+    visited states the student's forward and backward, and the teacher's forward where there is a teacher."""
+    return needs.rollout_steps * (1 + 2 + (needs.teacher is not None))
+
+
+@dataclass(frozen=True)
+class Row:
+    """A kind of work: how many cells, of them kept, and the forwards and seconds of those to run (None: not known)."""
+
+    stage: str
+    method: str
+    cells: int
+    kept: int
+    forwards: int
+    seconds: float | None
+
+
+def measured(folders: Iterable[Path]) -> float | None:
+    """Seconds of a training, from those of finished ones; None where none is kept."""
+    times = [read_json(f / TIME_FILE)["seconds"] for f in folders if (f / TIME_FILE).exists()]
+    return sum(times) / len(times) if times else None
+
+
+def _training(study: Study, method: str, cells: list[tuple[Cell, float]]) -> tuple[Row, set[Cell]]:
+    p = study.params
+    folders = {cell: study.kept(study._training(*cell, rate), paths.adapters(*cell)) for cell, rate in cells}
+    kept = {cell for cell, folder in folders.items() if folder}
+    each = p.train.steps * p.train.batch_size * forwards_a_sample(study.methods[method].needs)
+    one = measured(f for f in folders.values() if f)
+    missing = len(cells) - len(kept)
+    return Row("train", method, len(cells), len(kept), each * missing, one * missing if one is not None else None), kept
+
+
+def _rates(study: Study) -> dict[str, float]:
+    """Each method's learning rate: given, or found by a search that has run; that of the first candidate else, which names
+    cells that are not kept."""
+    known = read_json(paths.STEP_SIZE) if paths.STEP_SIZE.exists() else {}
+    of = study.params.step_size
+    return {m: known[m]["value"] if m in known else of.given.get(m, (*of.candidates, 0.0)[0]) for m in study.methods}
+
+
+def plan(study: Study) -> list[Row]:
+    """A row a stage and method. UserError where sets or prompts are not there yet: they are written in moments.
+
+    A search of learning rates counts as the trainings that it is made of. Scoring runs no generator, so it has no forwards.
+    """
+    p, rates, out = study.params, _rates(study), []
+    if not paths.PROMPTS.exists():
+        raise UserError(
+            f"{paths.PROMPTS}: missing; run `dvc repro prompts` first, which takes moments where no VLM writes"
+        )
+    if p.searched and not paths.STEP_SIZE.exists():
+        n = len(p.step_size.candidates)
+        for m in p.searched:
+            each = p.train.steps * p.train.batch_size * forwards_a_sample(study.methods[m].needs)
+            out.append(Row("step_size", m, n, 0, n * each, None))
+    finished: set[Cell] = set()
+    for method in study.methods:
+        cells = [(c, rates[method]) for c in grid.trained(p.grid) if c.method == method]
+        row, kept = _training(study, method, cells)
+        out.append(row)
+        finished |= kept
+    for method in p.grid.methods:
+        out.append(_drawing(study, method, finished))
+    return out
+
+
+def _drawing(study: Study, method: str, finished: set[Cell]) -> Row:
+    """Cells that draw: kept only where their training is."""
+    mine = [c for c in grid.drawn(study.params.grid) if c.method == method]
+    kept, forwards = 0, 0
+    for cell in mine:
+        adapter = paths.adapters(*cell) if cell.method in study.methods else None
+        todo = study.todo(cell)
+        there = adapter is None or (cell in finished and adapter.is_dir())
+        if there and study.kept(
+            study._drawing(adapter, cell.concept, cell.seed, todo, method == "described"), paths.samples(*cell)
+        ):
+            kept += 1
+            continue
+        forwards += sum(s.nfe * (2 if s.guidance else 1) * len(study.rows(cell, s.kind)) for s in todo)
+    return Row("draw", method, len(mine), kept, forwards, None)
+
+
+def table(rows: list[Row]) -> pd.DataFrame:
+    """Rows to be printed: hours from measured times where a training of the method is kept, else "not measured"."""
+    hours = ["not measured" if r.seconds is None else f"{r.seconds / 3600:.2f}" for r in rows]
+    columns = {"stage": "stage", "method": "method", "cells": "cells", "kept": "kept", "forwards": "forwards"}
+    out = pd.DataFrame([{name: getattr(r, field) for name, field in columns.items()} for r in rows])
+    out["to run"] = [r.cells - r.kept for r in rows]
+    out["hours"] = ["" if r.cells == r.kept else h for r, h in zip(rows, hours, strict=True)]
+    return out[["stage", "method", "cells", "kept", "to run", "forwards", "hours"]]
+
+
+def disk(study: Study, rows: list[Row]) -> str:
+    """What the kept cells take, and what those to run will, if they are as large on average."""
+    folders = [f for f in study.store.folder.glob("*") if (f / "cell.json").exists()]
+    if not folders:
+        return "disk: not known before a cell is finished"
+    size = sum(f.stat().st_size for folder in folders for f in folder.rglob("*") if f.is_file())
+    missing = sum(r.cells - r.kept for r in rows)
+    more = size / len(folders) * missing
+    return f"disk: {size / 2**30:.2f} GiB of {len(folders)} kept cells; about {more / 2**30:.2f} GiB more"

@@ -1,0 +1,59 @@
+"""From the long table to a flat row a checkpoint."""
+
+import pandas as pd
+import pytest
+
+from dopsd.report import cells
+
+
+def rows(method, step, kind, nfe, **scores):
+    """Two pictures of a prompt each, whose values lie around the mean."""
+    out = []
+    for score, mean in scores.items():
+        whole = score.endswith("frechet")
+        values = [("", mean), ("", mean + 5)] if whole else [("p0", mean - 0.1), ("p1", mean + 0.1)]
+        for i, (prompt, value) in enumerate(values):
+            group = ("without 0" if i else "") if whole else prompt
+            who = {"method": method, "concept": "beacon", "seed": 0, "step": step, "nfe": nfe, "guidance": 0.0}
+            out.append(who | {"kind": kind, "prompt": prompt, "group": group, "score": score, "value": value})
+    return out
+
+
+@pytest.fixture
+def flat():
+    both = {"adherence": 0.8, "sharpness": 0.4, "sharpness_renders": 0.5, "leakage": 0.2}
+    worse = both | {"adherence": 0.4, "sharpness": 0.2}
+    table = [
+        *rows("untouched", 0, "ordinary", 4, **both, retention_frechet=0.0, quality_frechet=4.0),
+        *rows("untouched", 0, "ordinary", 16, **both, retention_frechet=0.0, quality_frechet=2.0),
+        *rows("sft", 10, "new", 4, concept_fidelity=0.6, sharpness=0.3, sharpness_renders=0.6, copying=0.5),
+        *rows("sft", 10, "rewrite", 4, dino_distance=0.7, copying=0.9),
+        *rows("sft", 10, "ordinary", 4, **worse, retention_frechet=3.0, quality_frechet=6.0),
+        *rows("sft", 10, "ordinary", 16, **both, retention_frechet=1.0, quality_frechet=2.0),
+    ]
+    return cells.flat(pd.DataFrame(table), 4, 16)
+
+
+def test_new_pictures_are_averaged_and_sharpness_is_over_the_renders(flat):
+    row = flat["sft", "beacon", 0][10]
+    assert row["concept_fidelity"] == 0.6 and row["sharpness"] == 0.5 and "sharpness_renders" not in row
+    assert row["copying"] == 0.5 and row["copying (rewritten)"] == 0.9 and row["dino_distance"] == 0.7
+
+
+def test_ordinary_prompts_are_set_beside_the_untouched_models(flat):
+    row = flat["sft", "beacon", 0][10]
+    assert row["retention_adherence@4"] == 0.5 and row["retention_sharpness@4"] == 0.5
+    assert row["retention_frechet@4"] == 3.0 and row["leakage@4"] == 0.2  # of the whole set; as it is
+    assert row["quality_adherence@4"] == 0.4 and row["quality_sharpness@4"] == 0.4 and row["quality_frechet@16"] == 2.0
+    assert flat["untouched", "beacon", 0][0]["retention_adherence@16"] == 1.0
+
+
+def test_the_gap_is_few_steps_over_many(flat):
+    row = flat["sft", "beacon", 0][10]
+    assert row["few_step_frechet"] == 3.0 and row["few_step_sharpness"] == 0.5
+    assert flat["untouched", "beacon", 0][0]["few_step_frechet"] == 2.0
+
+
+def test_a_row_at_one_nfe_has_plain_names(flat):
+    row = cells.at(flat["sft", "beacon", 0][10], 16)
+    assert row["retention_frechet"] == 1.0 and "retention_frechet@4" not in row and row["concept_fidelity"] == 0.6

@@ -1,0 +1,52 @@
+"""What a study asks all its methods."""
+
+import pytest
+
+from dopsd.config.study import Prompts
+from dopsd.evaluation import rows
+from dopsd.evaluation.rows import NEW, ORDINARY
+from dopsd.study.prompts import asked, written
+from dopsd.study.sets import write_concept
+from dopsd.support import paths
+
+
+@pytest.fixture
+def study(params, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for concept in ("beacon", "medal"):
+        write_concept(concept, params.fetch, paths.concept_set(concept))
+    grid = params.grid.model_copy(update={"concepts": ("beacon",), "seeds": (0, 2)})
+    return params.model_copy(update={"grid": grid})
+
+
+def test_the_worlds_rows_are_a_file_a_concept_for_each_seed(study):
+    files = written(study, None)
+    assert set(files) == {paths.prompts(n) for n in ("beacon", "medal", "ordinary")}
+    beacon, medal, plain = (files[paths.prompts(n)] for n in ("beacon", "medal", "ordinary"))
+    assert [r.seed for r in beacon] == [0] * 24 + [2] * 24 and {r.seed for r in medal} == {study.step_size.seed}
+    assert {r.seed for r in plain} == {0, 2, study.step_size.seed} and len(plain) == 3 * study.prompts.ordinary
+    every = [r for mine in files.values() for r in mine]
+    assert len({r.id for r in every}) == len({r.noise for r in every}) == len(every)
+    assert files == written(study, None)
+
+
+def test_a_seed_more_leaves_the_others_rows_as_they_were(study):
+    before = written(study, None)[paths.prompts("beacon")]
+    grid = study.grid.model_copy(update={"seeds": (0, 1, 2)})
+    after = written(study.model_copy(update={"grid": grid}), None)[paths.prompts("beacon")]
+    assert [r for r in after if r.seed != 1] == before
+
+
+def test_rows_by_hand_are_taken_from_a_folder(study, tmp_path):
+    for file, mine in written(study, None).items():
+        rows.write(mine, tmp_path / "mine" / file.name)
+    by_hand = Prompts(source="files", folder=str(tmp_path / "mine"), new=1, ordinary=8)
+    assert written(study.model_copy(update={"prompts": by_hand}), None) == written(study, None)
+
+
+def test_a_cell_answers_its_concepts_rows_and_the_ordinary_ones(study):
+    for file, mine in written(study, None).items():
+        rows.write(mine, file)
+    assert {r.kind for r in asked("beacon")} == {NEW, ORDINARY} and {r.kind for r in asked(paths.ORDINARY)} == {
+        ORDINARY
+    }

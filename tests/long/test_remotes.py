@@ -1,6 +1,7 @@
 """What was run once is fetched elsewhere: from a folder, and from S3 over HTTP."""
 
 import pytest
+
 from studies import MADE
 
 

@@ -110,7 +110,7 @@ def table(rows: list[Row]) -> pd.DataFrame:
     out = pd.DataFrame([{name: getattr(r, field) for name, field in columns.items()} for r in rows])
     out["to run"] = [r.cells - r.kept for r in rows]
     out["hours"] = ["" if r.cells == r.kept else h for r, h in zip(rows, hours, strict=True)]
-    return out[["stage", "method", "cells", "kept", "to run", "forwards", "hours"]]
+    return out.loc[:, ["stage", "method", "cells", "kept", "to run", "forwards", "hours"]]
 
 
 def disk(study: Study, rows: list[Row]) -> str:

@@ -46,8 +46,8 @@ def written(params: Params, ask: Ask | None) -> dict[Path, list[Row]]:
         of = _by_world(params, concept) if wanted.source == "world" else _by_pictures(params, concept, ask)
         out[paths.prompts(concept)] = list(of)
     if wanted.source == "world":
-        seeds = list(dict.fromkeys([*params.grid.seeds, *([params.step_size.seed] if params.searched else [])]))
-        ordinary = [r for seed in seeds for r in by_world.ordinary(wanted.ordinary, seed)]
+        search = [params.step_size.seed] if params.searched and params.step_size.seed not in params.grid.seeds else []
+        ordinary = [r for seed in (*params.grid.seeds, *search) for r in by_world.ordinary(wanted.ordinary, seed)]
     else:
         texts = by_pictures.listed(wanted.ordinary_list, wanted.ordinary)
         ordinary = by_pictures.ordinary(texts, params.fetch.size, wanted.seed)

@@ -12,8 +12,8 @@ from accelerate import PartialState
 from dopsd import backbones, objectives
 from dopsd.config.backbone import ZImage
 from dopsd.config.train import Train
+from dopsd.evaluation import distances
 from dopsd.evaluation.drawing import draw
-from dopsd.evaluation.instruments import distances
 from dopsd.sets.jsonl import read_set
 from dopsd.training.loop import train
 

@@ -201,15 +201,6 @@ def test_weights_that_do_not_fit_are_one_clear_error(tmp_path, monkeypatch, erro
         weights.put(backbone(), tmp_path)
 
 
-def test_a_walk_puts_each_checkpoint_before_it_names_it(monkeypatch, tmp_path):
-    put, at = [], []
-    monkeypatch.setattr(weights, "put", lambda *given: put.append(given))
-    for step in weights.walk("backbone", tmp_path, [5, 2000]):
-        at.append((step, put[-1]))
-    assert at == [(5, ("backbone", tmp_path / "step-0005")), (2000, ("backbone", tmp_path / "step-2000"))]
-    assert len(put) == 2
-
-
 def test_an_adapters_teacher_is_an_adapter_beside_it(backbone, train_settings):
     tuned = begin(backbone, train_settings, 0)
     for p in tuned.parameters:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from studies import ROOT, Said, Study
 
-STAGES = ["keys", "fetch", "prompts", "step_size", "train", "draw", "evaluate", "report"]
+STAGES = ["keys", "fetch", "prompts", "probe", "step_size", "train", "draw", "evaluate", "report"]
 EXTENDS = {"zimage": "zimage", "klein": "klein-4b"}
 
 
@@ -52,6 +52,7 @@ def params(kind, folder, pictures) -> dict:
             "frechet": {"features": "dino"},
             "kid": {"features": "dino"},
         },
+        "picture_probe": tree["picture_probe"] | {"nfe": [2]},
         "evaluate": {"nfe": [2], "batch_size": 2},
     }
 
@@ -79,7 +80,7 @@ def test_a_study_of_a_folder_of_pictures_from_fetch_to_report(repository, pictur
     tree = params(kind, tmp_path / "weights", pictures)
     (folder / "params.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
     said = Said(repository.run("dvc", "repro", "studies/zimage/dvc.yaml"))
-    assert said.stages == STAGES, said.text
+    assert sorted(said.stages) == sorted(STAGES), said.text
     assert said.ran == {"train": 4, "draw": 10, "evaluate": 8}, said.text
 
     table = pd.read_parquet(folder / "samples" / "scores.parquet")
@@ -88,7 +89,14 @@ def test_a_study_of_a_folder_of_pictures_from_fetch_to_report(repository, pictur
     assert set(table[table.method == "sft"].step) == {1, 2} and not table.value.isna().any()
     report = (folder / "reports" / "REPORT.md").read_text(encoding="utf-8")
     assert "**Random weights" in report[:400] and "| dino distance" in report and "MINIATURE" not in report
-    assert "in-context probe" not in report and "fidelity_retention.png" not in report
+    assert "fidelity_retention.png" not in report
+    assert "how near what it draws comes to that" in report and "| lpips_distance" in report
+    probe = json.loads((folder / "reports" / "metrics" / "probe.json").read_text())
+    ((_, by_nfe),) = probe.items()
+    assert set(by_nfe["2"]) == {"text", "image_text", "wrong_image_text", "image"}
+    assert set(by_nfe["2"]["image_text"]) == {"dino_distance", "lpips_distance", "clip_score"}
+    with Image.open(folder / "reports" / "pictures" / "probe.png") as sheet:
+        assert sheet.size == (2 * 64, 5 * 64)
     assert (folder / "reports" / "figures" / "comparison.png").stat().st_size > 5000
     assert json.loads((folder / "reports" / "summary.json").read_text())["dopsd"]
     rows = [json.loads(x) for x in (folder / "data" / "prompts" / "corgi.jsonl").read_text().splitlines()]

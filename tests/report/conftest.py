@@ -55,4 +55,5 @@ def repository(tmp_path, monkeypatch):
         fetch=SimpleNamespace(size=64),
         compare=Compared(method="dopsd", baseline="sft"),
         step_size=SimpleNamespace(fidelity="concept_fidelity"),
+        picture_probe=None,
     )

@@ -46,7 +46,14 @@ def test_a_verdict_says_the_direction_or_that_there_is_none(summary):
 
 
 def test_above_controls_needs_intervals_apart_from_both():
-    assert page.above_controls(PROBE) == ["colour"]
+    assert page.better_than_controls(PROBE) == ["colour"]
+
+
+def test_a_distance_is_better_where_it_is_less():
+    near = {c: {"dino_distance": number(v, v - 0.05, v + 0.05)} for c, v in (("text", 0.6), ("wrong_image_text", 0.7))}
+    scores = near | {"image_text": {"dino_distance": number(0.3, 0.2, 0.4)}}
+    assert page.better_than_controls(scores, {"dino_distance"}) == ["dino_distance"]
+    assert page.better_than_controls(scores) == []
 
 
 def test_an_attribute_that_is_never_named_has_no_share():
@@ -61,6 +68,7 @@ def results(summary, matched, **changes):
         "probe": {"eye": {"4": PROBE, "8": PROBE}},
         "miniature": {"naming": {"eye": NAMING}},
         "devices": ["cpu", "NVIDIA H100"],
+        "lower": (),
         "figures": {"comparison", "fidelity_retention", "nfe", "loss", "probe"},
         "random_weights": False,
     }

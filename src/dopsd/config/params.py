@@ -11,6 +11,7 @@ from pydantic import model_validator
 from dopsd.config import preset
 from dopsd.config.backbone import Backbone
 from dopsd.config.preset import Preset
+from dopsd.config.probe import PictureProbe
 from dopsd.config.recipe import Recipe
 from dopsd.config.section import Section, parsed, validated
 from dopsd.config.study import Compared, Evaluate, Execute, Fetch, Grid, Miniature, Probe, Prompts, StepSize
@@ -38,7 +39,8 @@ class Params(Section):
     instruments: Instruments
     evaluate: Evaluate
     compare: Compared
-    probe: Probe | None = None
+    probe: Probe | None = None  # of the world,
+    picture_probe: PictureProbe | None = None  # or of pictures
     miniature: Miniature | None = None  # of the study that ships with it
 
     @property
@@ -57,6 +59,8 @@ class Params(Section):
             raise ValueError(
                 f"step_size.concept {self.step_size.concept!r} is one of grid.concepts; choose the step size on another"
             )
+        if self.probe and self.picture_probe:
+            raise ValueError("probe is the world's and picture_probe a study's of pictures; leave one out")
         layer = getattr(self.backbone, "teacher_layer", None)
         if self.probe and layer is not None and layer not in self.probe.layers:
             raise ValueError(

@@ -188,10 +188,11 @@ def probe(contexts: Sequence[str], vlms: Sequence[str]) -> Figure:
     vlms: the names of the encoders, the first one's rows first; text only is the same for all and shown once.
     """
     sheet = read_picture(paths.PROBE_SHEET, "dvc repro probe")
-    rows = [[sheet[i * TILE : (i + 1) * TILE]] for i in range(len(sheet) // TILE)]
     names = ["target", *(CONTEXTS[c] for c in contexts)]
     names += [f"{CONTEXTS[c]}\n({vlm})" for vlm in vlms[1:] for c in contexts if c != "text"]
-    return picture_grid(rows, [""], names)
+    side = len(sheet) // len(names)
+    rows = [[sheet[i * side : (i + 1) * side]] for i in range(len(names))]
+    return picture_grid(rows, [""], names, max(1, SHOWN_SIDE // side))
 
 
 PROMPT_PANELS = {

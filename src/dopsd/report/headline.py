@@ -49,5 +49,10 @@ def headline(
         out["at equal fidelity"] = {f"{r.score}, {r.method} less {baseline}": r.difference for r in lines(rows)}
     if probe:
         native = next(iter(next(iter(probe.values())).values()))
-        out["probe"] = {context: native[context]["mean"]["value"] for context in PROBE if context in native}
+        means = {context: native[context].get("mean") for context in PROBE if context in native}
+        out |= (
+            {"probe": {context: mean["value"] for context, mean in means.items() if mean}}
+            if any(means.values())
+            else {}
+        )
     return out

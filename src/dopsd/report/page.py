@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,25 +44,31 @@ def probe_table(scores: dict, naming: dict) -> str:
     }
     if naming:
         rows["named"] = {a: spelled(v) for a, v in naming.items()}
-    drawn = scores["image_text"]
-    rows["drawn / named"] = {  # an eye that never names an attribute rightly gives nothing to divide by
-        a: f"{drawn[a]['value'] / v['value']:.2f}" if v["value"] else "-" for a, v in naming.items()
-    }
+        drawn = scores["image_text"]
+        rows["drawn / named"] = {  # an eye that never names an attribute rightly gives nothing to divide by
+            a: f"{drawn[a]['value'] / v['value']:.2f}" if v["value"] else "-" for a, v in naming.items()
+        }
     return pd.DataFrame(rows).fillna("").to_markdown(disable_numparse=True)
 
 
-def above_controls(scores: dict) -> list[str]:
-    """The attributes where [target image + text] lies above text only and [another image + text], intervals apart."""
+def better_than_controls(scores: dict, lower: Container[str] = ()) -> list[str]:
+    """The attributes, or scores of pictures, where [target image + text] is better than text only and [another image + text],
+    intervals apart. lower: the scores of which less is better."""
     seen, controls = scores["image_text"], (scores["text"], scores["wrong_image_text"])
-    return [a for a in seen if a != "mean" and all(seen[a]["low"] > c[a]["high"] for c in controls)]
+
+    def apart(name: str, control: dict) -> bool:
+        worse, better = (seen[name], control[name]) if name in lower else (control[name], seen[name])
+        return better["low"] is not None and better["low"] > worse["high"]
+
+    return [a for a in seen if a != "mean" and all(apart(a, c) for c in controls)]
 
 
-def probes(scores: dict, naming: dict) -> list[dict]:
+def probes(scores: dict, naming: dict, lower: Container[str] = ()) -> list[dict]:
     """The probe of every VLM and number of steps, for the template: {vlm, nfe, table, above}."""
     return [
-        {"vlm": vlm, "nfe": nfe, "table": probe_table(at, naming.get(vlm, {})), "above": above_controls(at)}
+        {"vlm": vlm, "nfe": n, "table": probe_table(at, naming.get(vlm, {})), "above": better_than_controls(at, lower)}
         for vlm, by_nfe in scores.items()
-        for nfe, at in by_nfe.items()
+        for n, at in by_nfe.items()
     ]
 
 
@@ -84,7 +91,7 @@ def miniature_card(miniature: dict, probe: dict) -> str:
 class Results:
     """What a report is made of. table: the summary; matched: the baseline and the others at matched fidelity; step_size, and
     probe and miniature where the study has them: the files of scores of these names; devices: what the cells ran on;
-    figures: those that there are;
+    lower: the scores of which less is better; figures: those that there are;
     random_weights: whether the model has never been trained."""
 
     table: pd.DataFrame
@@ -93,6 +100,7 @@ class Results:
     probe: dict | None
     miniature: dict | None
     devices: list[str]
+    lower: Container[str]
     figures: set[str]
     random_weights: bool
 
@@ -115,7 +123,7 @@ def report(results: Results, params: Params) -> str:
         sentences=sentences,
         summary=summary_markdown(table, labels(dict.fromkeys(table.score), few, many), compare.baseline),
         matched=matched_markdown(results.matched, matched, compare.baseline),
-        probes=probes(results.probe, naming) if results.probe else [],
+        probes=probes(results.probe, naming, results.lower) if results.probe else [],
         answers=claims.answers_markdown(claims.answers(results.matched, compare), compare),
         step_size=numbers_table(results.step_size),
         params=params,

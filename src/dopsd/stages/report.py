@@ -14,6 +14,7 @@ from dopsd.report.headline import headline
 from dopsd.report.names import labels
 from dopsd.stages._run import run
 from dopsd.study import grid as cells_of
+from dopsd.study.keys import panel
 from dopsd.study.store import CARD
 from dopsd.support import paths
 from dopsd.support.errors import UserError
@@ -69,8 +70,8 @@ def draw_figures(params: Params, cells: dict, table: pd.DataFrame, vlms: list[st
         "nfe": figures.nfe(cells),
         "loss": figures.loss(tables.losses(grid.trained, grid.concepts, grid.seeds)),
     }
-    if params.probe:
-        drawn["probe"] = figures.probe(params.probe.contexts, vlms)
+    if asked := params.probe or params.picture_probe:
+        drawn["probe"] = figures.probe(asked.contexts, vlms)
     if params.miniature:
         drawn |= {"prompts": figures.prompts(), "recipe": figures.recipe(Path("docs/curves"))}
     for name, figure in drawn.items():
@@ -89,7 +90,7 @@ def main() -> None:
     complete(long, params)
     cells = flat_cells.flat(long, params.evaluate.few, params.evaluate.many)
     table, summary, matched = write_tables(params, cells)
-    probe = read_json(paths.METRICS / "probe.json") if params.probe else None
+    probe = read_json(paths.METRICS / "probe.json") if params.probe or params.picture_probe else None
     miniature = read_json(paths.METRICS / "miniature.json") if params.miniature else None
     trained, few = params.grid.trained, params.evaluate.few
     fidelity, baseline = params.step_size.fidelity, params.compare.baseline
@@ -97,7 +98,8 @@ def main() -> None:
     shown = draw_figures(params, cells, table, list(probe or {}))
     random = has_random_weights(params.backbone.model)
     sizes, ran_on = read_json(paths.STEP_SIZE), devices(params)
-    results = page.Results(summary, matched, sizes, probe, miniature, ran_on, shown, random)
+    lower = {name for name, what in panel(params).scores.items() if what.better == "lower"}
+    results = page.Results(summary, matched, sizes, probe, miniature, ran_on, lower, shown, random)
     report = Path("reports/REPORT.md")
     report.write_text(page.report(results, params), encoding="utf-8")
     if probe and miniature:

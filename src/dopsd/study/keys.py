@@ -157,6 +157,13 @@ def all_stages(params: Params) -> dict[str, dict]:
             "settings": fingerprint(*asked),
             "weights": fingerprint(seen, also, eyes(params)),
         }
+    if params.picture_probe:
+        asked = _backbone(params.backbone, seen=True), params.picture_probe.model_dump(), params.evaluate.batch_size
+        out["probe"] = {
+            "code": _stage("probe", of, *panel(params).modules()),
+            "settings": fingerprint(*asked, params.fetch.size, list(grid.concepts), params.instruments),
+            "weights": fingerprint(seen, eyes(params)),
+        }
     if params.miniature:
         out["miniature"] = {
             "code": _stage("miniature"),

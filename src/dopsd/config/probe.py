@@ -1,0 +1,19 @@
+"""The section `picture_probe`: the in-context probe on the pictures of a study."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from dopsd.config.section import Count, Section
+
+
+class PictureProbe(Section):
+    """contexts: what the encoder is given; nfe: steps, the first are the native ones, whose pictures are shown; images: at
+    most so many pictures, of all concepts in turn."""
+
+    contexts: tuple[Literal["text", "image_text", "wrong_image_text", "image"], ...]
+    nfe: Annotated[tuple[Count, ...], Field(min_length=1)]
+    images: Annotated[int, Field(ge=2)]
+    seed: int = 0

@@ -106,6 +106,7 @@ def zimage(folder: Path) -> Path:
             axes_lens=[2048, 64, 64],
         ),
     ).save_pretrained(folder)
+    (folder / "RANDOM_WEIGHTS").touch()
     return folder
 
 
@@ -168,6 +169,7 @@ def klein(folder: Path) -> Path:
         ),
         is_distilled=True,
     ).save_pretrained(folder)
+    (folder / "RANDOM_WEIGHTS").touch()
     return folder
 
 

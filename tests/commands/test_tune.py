@@ -95,6 +95,8 @@ def test_a_lora_that_diffusers_loads_and_draws_with(kind, method, preset, pictur
         "README.md", "gallery.png", "pytorch_lora_weights.safetensors", "comfyui/my-corgi.safetensors", "preset.yaml",
         "checkpoints/loss.csv", "previews/step-00000.png", "previews/step-00004.png",
     }  # fmt: skip
+    card = (out / "README.md").read_text()
+    assert "**Random weights" in card and {"dopsd": "on-policy", "sft": "supervised"}[method] in card
     # peft, in our roll-out
     model = backbones.load(given.backbone)
     context, shape = model.context(["[V] in the snow"]), model.latent_shape(64, 64)
@@ -285,4 +287,4 @@ def test_the_command_line(tmp_path, monkeypatch):
     result = run(cli.app, ["export", str(tmp_path / "o" / "checkpoints" / "step-0002"), *where])
     assert result.exit_code == 0 and (tmp_path / "e" / "comfyui" / "thing.safetensors").exists()
     card = (tmp_path / "o" / "README.md").read_text()
-    assert "[V]" in card and "models/mini-turbo" in card
+    assert "[V]" in card and "models/mini-turbo" in card and "Random weights" not in card

@@ -36,7 +36,6 @@ def params(kind, folder, pictures) -> dict:
         backbone |= {"min_pixels": 4096, "max_pixels": 4096}
     else:
         backbone |= {"text_layers": [1, 2, 3], "student_tokens": 96}
-    (folder / "model" / "RANDOM_WEIGHTS").touch()
     dino, vgg, clip = models.dino(folder / "dino", 3), models.vgg(folder / "vgg"), models.clip(folder / "clip")
     return tree | {
         "extends": EXTENDS[kind],

@@ -4,6 +4,8 @@ import json
 
 import pytest
 import tiny
+import torch
+from safetensors.torch import save_file
 
 from dopsd.study import plan
 from dopsd.study.plan import Row
@@ -19,6 +21,24 @@ from dopsd.study.plan import Row
 )
 def test_a_training_step_is_counted_in_forwards(method, settings, forwards):
     assert plan.forwards_a_sample(tiny.method(method, **settings).needs) == forwards
+
+
+def test_memory_is_counted_from_the_shapes_in_the_weights_files(tmp_path, all_settings, train_settings):
+    settings, train = all_settings["zimage"], train_settings.model_copy(update={"lora_rank": 4})
+    said = plan.memory(settings.model_copy(update={"dtype": "float32"}), train)
+    assert said.startswith("memory: up to 0.00 GiB a training for weights and optimiser")
+    (tmp_path / "transformer").mkdir()
+    save_file({"a": torch.zeros(1024, 1024), "b": torch.zeros(64)}, tmp_path / "transformer" / "x.safetensors")
+    big = settings.model_copy(update={"model": str(tmp_path), "dtype": "bfloat16"})
+    rank = train.model_copy(update={"lora_rank": 1024})
+    expected = ((1024 * 1024 + 64) * 2 + 1024 * 2048 * 20) / 2**30
+    assert f"up to {expected:.2f} GiB" in plan.memory(big, rank)
+    full = train.model_copy(update={"tune": "full", "offload": False})
+    assert f"up to {(1024 * 1024 + 64) * 22 / 2**30:.2f} GiB" in plan.memory(big, full)
+    less = full.model_copy(update={"offload": True})
+    assert f"up to {(1024 * 1024 + 64) * 6 / 2**30:.2f} GiB" in plan.memory(big, less)
+    nowhere = settings.model_copy(update={"model": "Tongyi-MAI/Z-Image-Turbo"})
+    assert "not known before the weights of Tongyi-MAI/Z-Image-Turbo" in plan.memory(nowhere, train)
 
 
 def test_hours_come_from_finished_trainings_or_are_not_known(tmp_path):

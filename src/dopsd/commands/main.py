@@ -147,6 +147,7 @@ def plan(
     rows = job.plan(study)
     print(job.table(rows).to_markdown(index=False))
     print(job.disk(study, rows))
+    print(job.memory(study.params.backbone, study.params.train))
 
 
 @app.command()

@@ -1,13 +1,17 @@
-"""What a study would run, find kept, and cost, before it runs: cells, forwards, hours and disk."""
+"""What a study would run, find kept, and cost, before it runs: cells, forwards, hours, disk and memory."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from safetensors import safe_open
 
+from dopsd.config.backbone import Backbone
+from dopsd.config.train import Train
 from dopsd.objectives import Needs
 from dopsd.study import grid
 from dopsd.study.grid import Cell
@@ -122,3 +126,33 @@ def disk(study: Study, rows: list[Row]) -> str:
     missing = sum(r.cells - r.kept for r in rows)
     more = size / len(folders) * missing
     return f"disk: {size / 2**30:.2f} GiB of {len(folders)} kept cells; about {more / 2**30:.2f} GiB more"
+
+
+FROZEN = {
+    "int8": 1.0,
+    "fp8": 2.0,
+    "nf4": 0.57,
+}  # bytes of a frozen weight as `quantize` keeps it; else those of its type
+TRAINED = 20  # bytes of a trained weight, up to: float32 weight, gradient, the two moments of Adam and the teacher's
+
+
+def memory(settings: Backbone, train: Train) -> str:
+    """What a training holds on its device beside activations, counted from the shapes in the weights' files. (Measured peaks:
+    docs/real-models.md.)"""
+    files = sorted(Path(settings.model, "transformer").glob("*.safetensors"))
+    if not files:
+        return f"memory: not known before the weights of {settings.model} are in a local folder"
+    shapes = []
+    for file in files:
+        with safe_open(file, "pt") as f:
+            shapes += [f.get_slice(name).get_shape() for name in f.keys()]  # noqa: SIM118 - no mapping
+    weights, own = sum(math.prod(shape) for shape in shapes), {"float32": 4, "bfloat16": 2}[settings.dtype]
+    if train.tune == "full":  # offloaded: student, teacher and gradient; else the teacher beside all that is float32
+        total = weights * (3 * own if train.offload else TRAINED + own)
+    else:
+        copies = 1 if not train.merged_teacher else 2.5 if settings.quantize == "fp8" else 2
+        adapters = sum(train.lora_rank * sum(s) * TRAINED for s in shapes if len(s) == 2)
+        total = weights * FROZEN.get(settings.quantize, own) * copies + adapters
+    return (
+        f"memory: up to {total / 2**30:.2f} GiB a training for weights and optimiser, and the activations of one sample"
+    )

@@ -80,7 +80,8 @@ def test_a_study_of_a_folder_of_pictures_from_fetch_to_report(repository, pictur
     (folder / "params.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
     said = Said(repository.run("dvc", "repro", "studies/zimage/dvc.yaml"))
     assert sorted(said.stages) == sorted(STAGES), said.text
-    assert said.ran == {"train": 4, "draw": 10, "evaluate": 8}, said.text
+    # the untouched model answers the same prompts whatever the seed of a training, so its cells are made once: 7, not 10
+    assert said.ran == {"train": 4, "draw": 7, "evaluate": 8}, said.text
 
     table = pd.read_parquet(folder / "samples" / "scores.parquet")
     assert set(table.method) == {"untouched", "described", "sft", "dopsd"} and set(table.concept) == {"corgi"}

@@ -49,12 +49,16 @@ QUESTIONS = (
     Question("{method} follows the scene better than {baseline}: adherence", "adherence", "difference", 0.0),
     Question("{method} leaks less into ordinary prompts than {baseline}", "leakage", "difference", 0.0, True),
 )
+SET_FOR = "concept_fidelity"  # the miniature's scores
 COLUMN = {"method": "", "baseline": "against", "difference": "difference"}  # of `tables.matched`
 
 
 def answers(matched: pd.DataFrame, compare: Compared) -> pd.DataFrame:
-    """Every question with its number, interval and answer: columns claim, value, low, high, bar, answer."""
+    """Every question with its number, interval and answer: columns claim, value, low, high, bar, answer. None is asked of a
+    study that does not measure what the numbers were set for (`SET_FOR`)."""
     table = matched[matched.method == compare.method].set_index("score")
+    if SET_FOR not in table.index:
+        table = table.iloc[:0]
     names = {"method": label(compare.method), "baseline": label(compare.baseline)}
     rows = []
     for q in (q for q in QUESTIONS if q.score in table.index):
@@ -70,6 +74,9 @@ def answers(matched: pd.DataFrame, compare: Compared) -> pd.DataFrame:
 def answers_markdown(table: pd.DataFrame, compare: Compared) -> str:
     """`answers` as Markdown."""
     if table.empty:
-        return f"Not measured: the claims hold {label(compare.method)} against {label(compare.baseline)}."
+        return (
+            f"Not measured: the claims hold {label(compare.method)} against {label(compare.baseline)}, and their numbers were set "
+            "for the miniature's scores."
+        )
     shown = table.assign(measured=[number_text(r.value, r.low, r.high) for r in lines(table)])
     return shown[["claim", "bar", "measured", "answer"]].to_markdown(index=False, disable_numparse=True)

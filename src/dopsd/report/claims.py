@@ -75,8 +75,8 @@ def answers_markdown(table: pd.DataFrame, compare: Compared) -> str:
     """`answers` as Markdown."""
     if table.empty:
         return (
-            f"Not measured: the claims hold {label(compare.method)} against {label(compare.baseline)}, and their numbers were "
-            "set for the miniature's scores."
+            f"Not measured: the claims hold {label(compare.method)} against {label(compare.baseline)}, and their numbers "
+            "were set for the miniature's scores."
         )
     shown = table.assign(measured=[number_text(r.value, r.low, r.high) for r in lines(table)])
     return shown[["claim", "bar", "measured", "answer"]].to_markdown(index=False, disable_numparse=True)

@@ -89,9 +89,9 @@ def _fit(asked: list[Row], items: list[Item], file: Path) -> None:
 
 def _written(preset: Preset, items: list[Item]) -> list[Row]:
     wanted = preset.prompts
-    texts = by_pictures.listed(wanted.ordinary_list, wanted.ordinary)
     if wanted.source == "files":
-        return [*rows.read(Path(wanted.folder or "") / PROMPTS)]
+        return rows.read(Path(wanted.folder or "") / PROMPTS)
+    texts = by_pictures.listed(wanted.ordinary_list, wanted.ordinary)
     writer = wanted.writer if wanted.source == "vlm" and not any(i.inputs for i in items) else None
     ask = Vlm.beside(preset.backbone, writer.model, writer.revision).ask if writer else None
     pairs = by_pictures.written(items, wanted, ask)
@@ -105,12 +105,8 @@ def measure(preset: Preset, items: list[Item], out: Path, weights: Path) -> dict
 
     All processes must call; only the main one scores. UserError where an instrument cannot be had.
     """
-    asked, state, nfe, step = (
-        prepare(preset, items, out),
-        processes(preset.backbone),
-        preset.tune.nfe,
-        preset.train.steps,
-    )
+    asked, state, looking = prepare(preset, items, out), processes(preset.backbone), panel(preset)
+    nfe, step = preset.tune.nfe, preset.train.steps
     kinds, pictures = _kinds(asked), out / PICTURES
     before = [Sheet(0, kind, nfe) for kind in (*kinds, REFERENCE)]
     after = [Sheet(step, kind, nfe) for kind in kinds]
@@ -121,9 +117,9 @@ def measure(preset: Preset, items: list[Item], out: Path, weights: Path) -> dict
         mine, plain = Drawn(pictures, [*before, *after]), Drawn(pictures, before)
         score_pictures([mine], plain, asked, 0, items, None, preset.instruments, out, device)
         n = {kind: len(of_kind(asked, kind)) for kind in kinds}
-        scores = rounded(compared(read_table(out / TABLE), panel(preset).scores, step, n))
+        scores = rounded(compared(read_table(out / TABLE), looking.scores, step, n))
         facts = {"nfe": nfe, "prompts": n}
-        facts |= {"instruments": {name: s.model_dump(mode="json") for name, s in panel(preset).settings.items()}}
+        facts |= {"instruments": {name: s.model_dump(mode="json") for name, s in looking.settings.items()}}
         write_json(facts | {"scores": scores}, out / FILE)
     state.wait_for_everyone()
     return scores

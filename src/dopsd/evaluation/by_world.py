@@ -35,11 +35,6 @@ def stated(rows: Sequence[Row]) -> Tensor:
     return torch.tensor([[a in r.stated for a in NAMES] for r in rows])
 
 
-def noise(row: str) -> int:
-    """A row's noise, from its id."""
-    return seeds.number("noise", row)
-
-
 def ordinary(n: int, seed: int) -> list[Row]:
     """n prompts without "[V]" for scenes that show no concept; each leaves some attributes open."""
     scenes = sample_scenes(n, seeds.stream("ordinary", seed))
@@ -65,12 +60,12 @@ def for_concept(name: str, prompts: int, noises: int, seed: int, training: Tenso
     new = ~(scenes.attributes[:, None] == training[None]).all(2).any(1)
     scenes = scenes[new.nonzero()[:prompts, 0]]
     assert holds(scenes.attributes, concept.attributes).all()
-    texts = [_texts(words, concept, seed, described) for described in (False, True) for words in [scenes.words()]]
+    named, described = (_texts(scenes.words(), concept, seed, spelled) for spelled in (False, True))
     told, out = [a for a in NAMES if a not in concept.attributes], []
     for i, truth in enumerate(truths(scenes)):
         for k in range(noises):
             name_of_row = f"{name}/{seed}/new/{i * noises + k}"
-            out.append(_row(name_of_row, seed, NEW, str(i), texts[0][i], texts[1][i], set(told), truth))
+            out.append(_row(name_of_row, seed, NEW, str(i), named[i], described[i], set(told), truth))
     return out
 
 
@@ -92,7 +87,7 @@ def _row(
             "described": described,
             "height": SIZE,
             "width": SIZE,
-            "noise": noise(name),
+            "noise": seeds.number("noise", name),
             "said": len(told) / len(ATTRIBUTES),
             "stated": tuple(a for a in NAMES if a in told),
             "truth": truth,

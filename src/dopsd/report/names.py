@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from dopsd import objectives
-from dopsd.evaluation.instruments import Score
 
 REFERENCES = {"untouched": "Untouched", "described": "Untouched, described"}
 COLOURS = {"untouched": "#777777", "described": "#2a9d4e"}
@@ -79,10 +78,3 @@ def labels(names: Iterable[str], few: int, many: int) -> dict[str, str]:
     known = list(SCORES)
     order = {n: (known.index(n.partition("@")[0]) if n.partition("@")[0] in known else len(known)) for n in shown}
     return {n: score_label(n, few, many) for n in sorted(shown, key=lambda n: order[n])}
-
-
-def says(scores: Mapping[str, Score], name: str) -> str:
-    """What a score looks at, as its instrument says."""
-    plain = name.partition("@")[0]
-    found = scores.get(plain) or scores.get(plain.removeprefix("retention_"))
-    return found.says if found else ""

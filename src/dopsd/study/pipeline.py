@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache, cached_property
 from pathlib import Path
 from types import MappingProxyType
 
@@ -11,7 +12,7 @@ import torch
 
 from dopsd.config.params import Params
 from dopsd.evaluation import scores
-from dopsd.evaluation.rows import NEW, ORDINARY, Row, of_kind
+from dopsd.evaluation.rows import NEW, ORDINARY, Row
 from dopsd.evaluation.scores import Drawn
 from dopsd.evaluation.sheets import Sheet, along
 from dopsd.evaluation.step_size import COLUMNS, score
@@ -46,6 +47,25 @@ class Study:
     def __init__(self, params: Params, store: Path = paths.STORE):
         self.params, self.store = params, Store(store)
         self.methods = grid.methods(params)
+        # what many cells share is read, and hashed, once: files do not change while a stage runs
+        self._asked, self._content = cache(asked), cache(self._concept)
+        self._weights = cache(lambda seen: keys.weights(params.backbone, seen))
+
+    @cached_property
+    def _eyes(self) -> list[str]:
+        return keys.eyes(self.params)
+
+    @cached_property
+    def _train_keys(self) -> dict[str, str]:
+        return keys.train(self.params)
+
+    @cached_property
+    def _draw_key(self) -> str:
+        return keys.draw(self.params)
+
+    @cached_property
+    def _score_key(self) -> str:
+        return keys.score(self.params)
 
     def _run(
         self, what: str, jobs: Mapping[str, Job], published: Mapping[str, Path] = MappingProxyType({})
@@ -77,9 +97,9 @@ class Study:
         """The folder of a cell that is finished; None where it is not."""
         return self.store.find(cell[0], published)
 
-    def rows(self, cell: Cell, kind: str) -> list[Row]:
-        """The prompts of a kind that a cell answers."""
-        return of_kind(asked(cell.concept), kind, cell.seed)
+    def rows(self, concept: str, seed: int) -> list[Row]:
+        """The prompts that a cell answers."""
+        return [r for r in self._asked(concept) if r.seed in (None, seed)]
 
     def _concept(self, name: str) -> str:
         """What is in a concept's set; UserError where it is not there."""
@@ -92,8 +112,8 @@ class Study:
 
     def _training(self, who: str, concept: str, seed: int, rate: float) -> Keyed:
         p, method = self.params, self.methods[who]
-        given = self._concept(concept), keys.weights(p.backbone, method.needs.seen)
-        k = fingerprint("train", keys.train(p)[who], *given, seed, rate)
+        given = self._content(concept), self._weights(method.needs.seen)
+        k = fingerprint("train", self._train_keys[who], *given, seed, rate)
         manifest = paths.concept_set(concept) / "data.jsonl"
         name = f"{who}/{concept}/{seed}"
         return k, (train_cell, (p.backbone, method, p.train, manifest, seed, rate, self.store.work(k), name))
@@ -102,11 +122,11 @@ class Study:
         """weights: the folder of a training, or None. concept: one of the study's, or "ordinary"."""
         p, items, seen = self.params, [], None
         if concept != paths.ORDINARY:
-            items, seen = read_set(paths.concept_set(concept) / "data.jsonl"), self._concept(concept)
+            items, seen = read_set(paths.concept_set(concept) / "data.jsonl"), self._content(concept)
         kinds = {s.kind for s in todo}
-        rows = [r for r in asked(concept) if r.kind in kinds and r.seed in (None, seed)]
-        given = seen, weights and content(weights, (CARD, TIME_FILE)), keys.weights(p.backbone, seen=False)
-        k = fingerprint("draw", keys.draw(p), *given, keys.drawn(rows, described), todo)
+        rows = [r for r in self.rows(concept, seed) if r.kind in kinds]
+        given = seen, weights and content(weights, (CARD, TIME_FILE)), self._weights(False)
+        k = fingerprint("draw", self._draw_key, *given, keys.drawn(rows, described), todo)
         at = {s.step: weights / f"step-{s.step:04d}" for s in todo} if weights else {}
         arguments = (p.backbone, at, rows, items, seed, described, todo, p.evaluate.batch_size)
         return k, (draw_cell, (*arguments, self.store.work(k)))
@@ -114,10 +134,10 @@ class Study:
     def _scoring(self, drawn: Sequence[Drawn], plain: Drawn, concept: str, seed: int) -> Keyed:
         """drawn: the cell's pictures; plain: the untouched model's, of the ordinary prompts."""
         p = self.params
-        rows = [r for r in asked(concept) if r.seed in (None, seed)]
+        rows = self.rows(concept, seed)
         seen = [(content(d.folder, (CARD,)), d.todo) for d in (*drawn, plain)]
-        given = self._concept(concept), keys.eyes(p), [r.model_dump() for r in rows], seed
-        k = fingerprint("score", keys.score(p), seen, *given)
+        given = self._content(concept), self._eyes, [r.model_dump() for r in rows], seed
+        k = fingerprint("score", self._score_key, seen, *given)
         folder = paths.concept_set(concept)
         scene = folder / "scene.json"  # of what the world made
         own = read_json(scene)["attributes"] if scene.exists() else None
@@ -135,16 +155,12 @@ class Study:
         if not self.params.searched or concept is None:
             return pd.DataFrame(columns=COLUMNS)
         known = dict(list(pd.read_csv(table).groupby("key"))) if table.exists() else {}
-        prompts = [r.model_dump() for r in asked(concept) if r.seed in (None, settings.seed)]
+        prompts = [r.model_dump() for r in self.rows(concept, settings.seed)]
         candidates = {}
-        for name, method in ((m, self.methods[m]) for m in self.params.searched):
-            given = (
-                self._concept(concept),
-                keys.weights(self.params.backbone, method.needs.seen),
-                keys.eyes(self.params),
-            )
+        for name, of in keys.search(self.params).items():
+            given = self._content(concept), self._weights(self.methods[name].needs.seen), self._eyes
             for rate in settings.candidates:
-                k = fingerprint(keys.search(self.params)[name], *given, prompts, settings.seed, rate)
+                k = fingerprint(of, *given, prompts, settings.seed, rate)
                 candidates[k] = name, rate
         found = self._searched(concept, {k: c for k, c in candidates.items() if k not in known})
         rows = []
@@ -159,7 +175,7 @@ class Study:
             return {}
         p, seed, settings = self.params, self.params.step_size.seed, self.params.evaluate.in_few_steps
         in_few = p.model_copy(update={"evaluate": settings})
-        kinds = {r.kind for r in asked(paths.ORDINARY)}
+        kinds = {r.kind for r in self._asked(paths.ORDINARY)}
         plain_todo = grid.drawings(in_few, Cell("untouched", paths.ORDINARY, seed), kinds)
         todo = along(settings, p.train.kept, (NEW, ORDINARY), every_nfe=False)
         trainings = {k: self._training(who, concept, seed, rate) for k, (who, rate) in candidates.items()}
@@ -189,7 +205,7 @@ class Study:
 
     def todo(self, cell: Cell) -> list[Sheet]:
         """The sheets that a cell draws."""
-        return grid.drawings(self.params, cell, {r.kind for r in asked(cell.concept)})
+        return grid.drawings(self.params, cell, {r.kind for r in self._asked(cell.concept)})
 
     def draw(self) -> None:
         """What every cell draws, to samples/cells/<method>/<concept>/<seed>."""
@@ -213,9 +229,8 @@ class Study:
             for folder in (drawn.folder, plain.folder):
                 if not folder.is_dir():
                     raise UserError(f"{folder}: no pictures; run `dvc repro draw`")
-            mine = (
-                [drawn, plain] if cell.method in p.grid.references else [drawn]
-            )  # ordinary prompts ask for no concept
+            # ordinary prompts ask for no concept, so what the untouched model drew of them is any reference's
+            mine = [drawn, plain] if cell.method in p.grid.references else [drawn]
             cells[cell] = self._scoring(mine, plain, cell.concept, cell.seed)
         finished = self._published("evaluate", cells, paths.scores, paths.SCORES)
         tables = [read_table(folder / TABLE).assign(**cell._asdict()) for cell, folder in finished.items()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,15 +104,15 @@ def _drawing(study: Study, method: str, finished: set[Cell]) -> Row:
         ):
             kept += 1
             continue
-        forwards += sum(s.nfe * (2 if s.guidance else 1) * len(study.rows(cell, s.kind)) for s in todo)
+        asked = Counter(r.kind for r in study.rows(cell.concept, cell.seed))
+        forwards += sum(s.nfe * (2 if s.guidance else 1) * asked[s.kind] for s in todo)
     return Row("draw", method, len(mine), kept, forwards, None)
 
 
 def table(rows: list[Row]) -> pd.DataFrame:
     """Rows to be printed: hours from measured times where a training of the method is kept, else "not measured"."""
     hours = ["not measured" if r.seconds is None else f"{r.seconds / 3600:.2f}" for r in rows]
-    columns = {"stage": "stage", "method": "method", "cells": "cells", "kept": "kept", "forwards": "forwards"}
-    out = pd.DataFrame([{name: getattr(r, field) for name, field in columns.items()} for r in rows])
+    out = pd.DataFrame([vars(r) for r in rows])
     out["to run"] = [r.cells - r.kept for r in rows]
     out["hours"] = ["" if r.cells == r.kept else h for r, h in zip(rows, hours, strict=True)]
     return out.loc[:, ["stage", "method", "cells", "kept", "to run", "forwards", "hours"]]

@@ -23,6 +23,7 @@ class Frechet:
     """To the untouched model's pictures."""
 
     Settings = Settings
+    distance: ClassVar = staticmethod(distances.frechet)
     scores: ClassVar = {
         "retention_frechet": Score(
             "lower",
@@ -41,7 +42,7 @@ class Frechet:
         """Of the pictures with these numbers; their reference's are as many."""
         assert view.reference is not None
         mine, before = (self.eye.features(v).double() for v in (view, view.reference))
-        return lambda k: distances.frechet(mine[k], before[k])
+        return lambda k: self.distance(mine[k], before[k])
 
 
 INSTRUMENT = Frechet

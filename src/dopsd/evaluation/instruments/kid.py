@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import torch
-
-from dopsd.config.section import Name, Section
 from dopsd.evaluation import distances
-from dopsd.evaluation.instruments import Found, Score, View
+from dopsd.evaluation.instruments import Score
+from dopsd.evaluation.instruments.frechet import Frechet
 from dopsd.evaluation.rows import ORDINARY
 
 
-class Settings(Section):
-    """features: of which instrument."""
+class Kid(Frechet):
+    """As the Frechet distance, by another measure of two sets."""
 
-    features: Name
-
-
-class Kid:
-    """To the untouched model's pictures."""
-
-    Settings = Settings
+    distance: ClassVar = staticmethod(distances.kid)
     scores: ClassVar = {
         "retention_kid": Score(
             "lower",
@@ -32,15 +23,6 @@ class Kid:
             whole=True,
         )
     }
-
-    def __init__(self, settings: Settings, device: torch.device, opened: Callable[[str], Any]):
-        self.eye = opened(settings.features)
-
-    def score(self, name: str, view: View) -> Found:
-        """Of the pictures with these numbers; their reference's are as many."""
-        assert view.reference is not None
-        mine, before = (self.eye.features(v).double() for v in (view, view.reference))
-        return lambda k: distances.kid(mine[k], before[k])
 
 
 INSTRUMENT = Kid

@@ -1,7 +1,6 @@
 """What was run once is fetched elsewhere: from a folder, and from S3 over HTTP."""
 
 import pytest
-
 from studies import MADE
 
 

@@ -1,7 +1,6 @@
 """What runs again after which change: by stage, and cell by cell."""
 
 import pandas as pd
-
 from studies import changed
 
 

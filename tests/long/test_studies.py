@@ -8,7 +8,6 @@ import pytest
 import tiny as models
 import yaml
 from PIL import Image
-
 from studies import ROOT, Said, Study
 
 STAGES = ["keys", "fetch", "prompts", "probe", "step_size", "train", "draw", "evaluate", "report"]

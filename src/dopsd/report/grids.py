@@ -12,6 +12,7 @@ from torch import Tensor
 
 from dopsd.sets.items import fitted
 from dopsd.support.errors import UserError
+from dopsd.support.opener import opened
 from dopsd.support.pictures import to_pil
 
 TILE = 64  # pixels of a miniature's picture
@@ -29,7 +30,7 @@ def read_picture(file: Path, command: str = "dvc repro") -> np.ndarray:
     """A picture as (height, width, 3); UserError that names the command which makes it, where it is missing."""
     if not file.exists():
         raise UserError(f"{file}: missing; run `{command}`")
-    return np.asarray(Image.open(file).convert("RGB"))
+    return np.asarray(opened(file))
 
 
 def tile(image: Tensor, side: int) -> np.ndarray:

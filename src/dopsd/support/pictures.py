@@ -9,6 +9,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from dopsd.support.opener import opened
+
 
 def to_bytes(images: Tensor) -> Tensor:
     """[-1, 1] -> uint8."""
@@ -31,9 +33,8 @@ def from_pil(image: Image.Image) -> Tensor:
 
 
 def read_image(file: str | Path) -> Tensor:
-    """An image file -> (3, H, W) in [-1, 1]."""
-    with Image.open(file) as image:
-        return from_pil(image)
+    """An image file -> (3, H, W) in [-1, 1]; UserError where it is none (see `opener`)."""
+    return from_pil(opened(Path(file)))
 
 
 def contact_sheet(images: Tensor, columns: int) -> Tensor:

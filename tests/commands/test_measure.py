@@ -32,7 +32,7 @@ def items(tmp_path):
     for i, (colour, size) in enumerate((("red", (80, 60)), ("blue", (64, 64)))):
         Image.new("RGB", size, colour).save(folder / f"{i}.png")
         (folder / f"{i}.txt").write_text("[V] outdoors")
-    return own.read_pictures(folder, "my corgi", 64)
+    return own.read_pictures(folder, "my corgi", 64).items
 
 
 def preset_of(kind, all_settings, instruments, **prompts) -> Preset:

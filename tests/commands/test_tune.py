@@ -44,13 +44,13 @@ def preset(all_settings):
 def pictures(tmp_path):
     """The release's corgi set where it is at hand, else two pictures with captions."""
     if CORGI.exists():
-        return own.read_pictures(CORGI, "my corgi", 64)
+        return own.read_pictures(CORGI, "my corgi", 64).items
     folder = tmp_path / "pictures"
     folder.mkdir()
     for i, colour in enumerate(("red", "blue")):
         Image.new("RGB", (80, 60), colour).save(folder / f"{i}.png")
         (folder / f"{i}.txt").write_text("[V] outdoors\n[V] on grass")
-    return own.read_pictures(folder, "my corgi", 64)
+    return own.read_pictures(folder, "my corgi", 64).items
 
 
 COMFY = {  # ComfyUI's own names of the layers that its loader maps a key to (comfy/utils.py), for each of ours
@@ -149,7 +149,7 @@ def test_the_miniature_learns_a_concept_from_rendered_pictures(preset, tmp_path)
 
     root = Path(__file__).parents[2]
     write_concept_set("beacon", tmp_path / "beacon", images=4, seed=0)
-    items = own.read_pictures(tmp_path / "beacon", "beacon", 64)
+    items = own.read_pictures(tmp_path / "beacon", "beacon", 64).items
     given = load_preset("mini-turbo").model_copy(update={"backbone": preset("miniature").backbone})
     out = job.tune(given, items, "beacon", tmp_path / "out")
     training, reader = load_training(tmp_path / "beacon"), load_reader(root / "models" / "mini-reader")

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 from dopsd.commands import main as cli
 from dopsd.sets import folder as own
 from dopsd.sets import hub as hub_sets
+from dopsd.sets.captions import with_captions
 from dopsd.support.errors import UserError
 
 README = """---
@@ -58,7 +59,7 @@ def test_a_subject_becomes_a_folder_that_tune_reads(dreambooth, tmp_path):
     source = hub_sets.chosen("dreambooth", "dog").model_copy(update={"path": str(dreambooth)})
     assert source.class_name == "dog" and hub_sets.chosen("dreambooth", "wolf_plushie2").class_name == "wolf plushie"
     assert hub_sets.save(source, tmp_path / "out", 2) == 2
-    items = own.with_captions(own.read_pictures(tmp_path / "out", "dog", 64))
+    items = with_captions(own.read_pictures(tmp_path / "out", "dog", 64).items)
     assert len(items) == 2 and items[0].image().getpixel((5, 5))[0] > 100  # brown, not the teapot's white
     assert items[0].captions == {"caption_0": "[V]", "caption_1": "a picture of [V]"}
     assert "CC-BY-4.0" in (tmp_path / "out" / "SOURCE.md").read_text()
@@ -69,7 +70,7 @@ def test_a_subject_becomes_a_folder_that_tune_reads(dreambooth, tmp_path):
 def test_the_trigger_of_a_style_set_becomes_v(style, tmp_path):
     source = hub_sets.known()["3d-icon"].model_copy(update={"path": str(style)})
     assert hub_sets.save(source, tmp_path / "out") == 2
-    items = own.read_pictures(tmp_path / "out", "3D icon", 64)
+    items = own.read_pictures(tmp_path / "out", "3D icon", 64).items
     assert [i.captions["caption_0"] for i in items] == ["a [V], a dragon 0", "a [V], a dragon 1"]
 
 

@@ -49,7 +49,7 @@ def test_the_releases_corgi_set_is_read():
     ("change", "message"),
     [
         ("{", r"data\.jsonl:1: not JSON"),
-        ("[1]", r"data\.jsonl:1: a list; every line must be one JSON object"),
+        ("[1]", r"data\.jsonl:1: list, not an object"),
         ({"short_en": " "}, r"data\.jsonl:1: short_en: ' ' is no caption"),
         ({"short_en": None}, r"short_en: None is no caption"),
         ({"h*w": "60*60"}, r"h\*w: '60\*60' is no size; give height\*width in pixels, multiples of 16"),

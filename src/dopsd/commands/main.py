@@ -11,10 +11,10 @@ import typer
 
 from dopsd.config.params import load_preset
 from dopsd.config.preset import Preset, names
-from dopsd.support.errors import UserError
+from dopsd.support.errors import UserError, printable
 
 if TYPE_CHECKING:
-    from dopsd.sets.items import Item
+    from dopsd.sets.folder import Pictures
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 Backbone = Annotated[str, typer.Option(help=f"a preset ({', '.join(names())}) or a .yaml file of the same form")]
@@ -26,23 +26,46 @@ def _preset(backbone: str, changes: list[str] | None, **options: float | None) -
     return load_preset(backbone, [*given, *(changes or [])])
 
 
-def _items(preset: Preset, images: Path, name: str, captions: str, out: Path) -> list[Item]:
-    from dopsd.commands.captions import writer
+def _items(
+    preset: Preset,
+    images: Path,
+    name: str,
+    captions: str,
+    out: Path,
+    background: str = "white",
+    trigger: str | None = None,
+) -> Pictures:
+    """The pictures of a folder with captions for all of them, after what is taken and left out is printed.
+
+    captions: "name" or "vlm", for pictures without. out: where the run writes. background: under what is transparent.
+    trigger: the word that names the concept in the captions, in place of [V].
+    """
+    from dataclasses import replace
+
+    from dopsd.commands.captions import who, writer
     from dopsd.commands.measure import processes
     from dopsd.sets import folder
+    from dopsd.sets.captions import kept, renamed, with_captions
 
     if captions not in ("name", "vlm"):
         raise UserError(f"--captions {captions!r}; choose name or vlm")
-    items = folder.read_pictures(images, name, preset.tune.size)
-    missing = [i.file.name for i in items if not i.captions]
-    if missing:
-        print(
-            f"{len(missing)} of {len(items)} pictures have no caption ({', '.join(missing[:3])}, ...): --captions {captions}"
-        )
+    by = who(preset.backbone) if captions == "vlm" else ""
+    state = processes(preset.backbone)
+    pictures = folder.read_pictures(images, name, preset.tune.size, background, out)
+    if trigger is not None:
+        pictures = replace(pictures, items=renamed(pictures.items, trigger))
+    missing = [i.file.name for i in pictures.items if not i.captions]
+    if state.is_main_process:
+        for line in pictures.said():
+            print(f"{images}: {printable(line)}")
+        if missing:
+            few = ", ".join(missing[:3]) + ", ..." * (len(missing) > 3)
+            print(printable(f"{len(missing)} without a caption ({few}): --captions {captions}"))
     if not missing or captions == "name":
-        return folder.with_captions(items)
-    with processes(preset.backbone).main_process_first():  # one process writes, all read
-        return folder.with_captions(items, folder.kept(lambda: writer(preset.backbone), out / "captions.json"))
+        return replace(pictures, items=with_captions(pictures.items))
+    with state.main_process_first():  # one process writes, all read
+        write = kept(lambda: writer(preset.backbone), out / "captions.json", by)
+        return replace(pictures, items=with_captions(pictures.items, write))
 
 
 @app.command()
@@ -82,8 +105,8 @@ def tune(
 
     preset = _preset(backbone, changes, tune__size=size, tune__learning_rate=learning_rate, train__steps=steps)
     out = out or Path("tuned") / job.slug(name)
-    items = _items(preset, images, name, captions, out)
-    job.tune(preset, items, name, out, measured)
+    pictures = _items(preset, images, name, captions, out)
+    job.tune(preset, pictures.items, name, out, measured)
     print(f"{out}: README.md says what is there; gallery.png shows it")
 
 
@@ -104,7 +127,7 @@ def measure(
 
     preset = _preset(str(folder / "preset.yaml"), changes)
     written = "vlm" if (folder / "captions.json").exists() else "name"
-    items = _items(preset, images, name, written, folder)
+    items = _items(preset, images, name, written, folder).items
     job.measure(preset, items, folder, tuning.weights(folder, preset))
     if not job.processes(preset.backbone).is_main_process:
         return

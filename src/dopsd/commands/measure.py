@@ -17,7 +17,7 @@ from dopsd.evaluation.rows import NEW, ORDINARY, PLACEHOLDER, REFERENCE, REWRITE
 from dopsd.evaluation.scores import Drawn
 from dopsd.evaluation.sheets import Sheet
 from dopsd.report.one_cell import compared
-from dopsd.sets.items import Item
+from dopsd.sets.items import Item, by_name
 from dopsd.study.draw import draw_cell
 from dopsd.study.score import TABLE, score_pictures
 from dopsd.support.errors import UserError
@@ -71,7 +71,7 @@ def _kinds(asked: list[Row]) -> list[str]:
 
 def _fit(asked: list[Row], items: list[Item], file: Path) -> None:
     """UserError where a row belongs to a picture that is not in the set, or where a kind is missing that all need."""
-    names = {i.file.name for i in items}
+    names = by_name(items)
     for row in asked:
         if row.picture is not None and row.picture not in names:
             raise UserError(

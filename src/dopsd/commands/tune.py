@@ -21,6 +21,7 @@ from dopsd.method.context import Context
 from dopsd.report.card import write_card
 from dopsd.report.grids import picture_grid, save
 from dopsd.sets.items import Item
+from dopsd.sets.listing import mark
 from dopsd.support.errors import UserError
 from dopsd.support.files import read_json
 from dopsd.support.pictures import to_bytes
@@ -80,6 +81,7 @@ def tune(preset: Preset, items: list[Item], name: str, out: Path, measured: bool
         raise UserError(f"{out} holds a finished training; choose another --out, or move it away")
     method = the_method(preset)
     settings, state = preset.tune, measure.processes(preset.backbone)
+    mark(out)
     if measured:
         measure.prepare(preset, items, out)  # what is missing is said before the training, not after it
     backbone = backbones.load(preset.backbone)

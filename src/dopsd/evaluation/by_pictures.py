@@ -88,8 +88,8 @@ def for_concept(
     out = []
     for i, (item, (rewrite, fresh)) in enumerate(zip(items, written, strict=True)):
         for k, (kind, text) in enumerate([(REWRITE, rewrite), *((NEW, t) for t in fresh)] * noises):
-            row = {"id": f"{name}/{item.file.name}/{kind}/{k}", "kind": kind, "group": item.file.name, "text": text}
-            row |= {"described": text.replace(PLACEHOLDER, item.class_name), "picture": item.file.name}
+            row = {"id": f"{name}/{item.name}/{kind}/{k}", "kind": kind, "group": item.name, "text": text}
+            row |= {"described": text.replace(PLACEHOLDER, item.class_name), "picture": item.name}
             row |= {"height": item.size[0], "width": item.size[1], "noise": seed + 100 * i + k}
             out.append(Row.model_validate(row))
     return out

@@ -15,7 +15,7 @@ from dopsd.backbones.base import Backbone
 from dopsd.evaluation.rows import Row
 from dopsd.method.context import Context
 from dopsd.method.rollout import sample
-from dopsd.sets.items import Item
+from dopsd.sets.items import Item, by_name
 from dopsd.support.errors import UserError
 from dopsd.support.pictures import from_bytes, to_bytes
 from dopsd.support.progress import progress
@@ -83,8 +83,9 @@ class Asked:
         to. described: with the concept spelled out; UserError where a row does not say how."""
         texts = [_text(r, described) for r in rows]
         noise = [r.start(backbone.latent_shape(*r.size)) for r in rows]
-        inputs = {i.file.name: i.references() for i in items if i.inputs}
-        references = [inputs.get(r.picture or "", []) for r in rows] if inputs else None
+        named, asked = by_name([i for i in items if i.inputs]), {r.picture for r in rows}
+        inputs = {name: item.references() for name, item in named.items() if name in asked}
+        references = [inputs.get(r.picture or "", []) for r in rows] if named else None
         contexts = backbone.context(texts, references=references)
         return cls(contexts, noise, backbone.context([""]) if guided else None)
 

@@ -39,7 +39,7 @@ def rows_of(items: Sequence[Item], seed: int) -> list[Row]:
             height=item.size[0],
             width=item.size[1],
             noise=seeds.number("noise", seed, name),
-            picture=item.file.name,
+            picture=item.name,
         )
         for name, item in zip(names, items, strict=True)
     ]

@@ -47,7 +47,7 @@ class Row(Section):
     width: Side
     noise: Annotated[int, Field(ge=0, lt=2**32)]  # seed of the noise that it is drawn from
     said: Share | None = None  # how much of what there is to say of the scene the text says
-    picture: str | None = None  # the training picture that it belongs to: a file's name
+    picture: str | None = None  # the training picture that it belongs to: its name (`Item.name`)
     stated: tuple[str, ...] = ()  # the attributes that the text states, the concept's own apart
     truth: Truth | None = None
 

@@ -1,26 +1,30 @@
-"""A person's own pictures: a folder of images with captions in any of the usual forms.
+"""A person's own pictures: a folder of them with captions in any of the usual forms.
 
-The release's JSONL (data.jsonl, see `concepts`), metadata.jsonl with file_name and text, a .txt of the image's name beside
-each image (a line a caption), or no captions at all.
+The release's JSONL (data.jsonl, see `jsonl`), metadata.jsonl or metadata.csv with file_name and text, a text beside each
+picture (a.txt, a.jpg.txt, a.caption: a line a caption), or no captions at all.
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable
-from dataclasses import replace
-from functools import cache
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dopsd.sets.items import MULTIPLE, Item, opened
-from dopsd.sets.jsonl import contained, read_set
+from dopsd.sets import captions
+from dopsd.sets.captions import PLACEHOLDER, Captions
+from dopsd.sets.items import MULTIPLE, Item, digest, lost
+from dopsd.sets.jsonl import read_set
+from dopsd.sets.listing import MANIFESTS, Left, Listing, grouped, listed
 from dopsd.support.errors import UserError
+from dopsd.support.opener import SUFFIXES, Header, colour, opened, peek
+from dopsd.support.progress import progress
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp"}
-TEXT_FIELDS = ("text", "caption", "prompt")
 SHAPES = 11  # aspect buckets, from 1 : 2 to 2 : 1, as many as the release has
-NAMELESS = ("[V]", "a picture of [V]")  # what is said of a picture without captions: the method needs no more
+DECODED = 200  # pictures that are decoded as a check before work begins; of more, so many from all over the set
+LOST = 0.25  # a crop that loses a larger share is told
+ENLARGED = 2.0  # so is a picture that is enlarged more
 
 
 def buckets(side: int) -> list[tuple[int, int]]:
@@ -39,94 +43,179 @@ def bucket(height: int, width: int, side: int) -> tuple[int, int]:
     return min(buckets(side), key=lambda b: abs(math.log(b[0] / b[1]) - math.log(height / width)))
 
 
-def read_pictures(folder: Path, name: str, side: int | None) -> list[Item]:
-    """Every picture of a folder, with the captions that are there (maybe none), at the size that it is trained at.
+@dataclass(frozen=True)
+class Pictures:
+    """What of a folder is trained on. left: files and folders that are not, each with the reason. notes: what is done to the
+    pictures that a person would want to know."""
+
+    folder: Path
+    items: list[Item]
+    left: Left = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def said(self) -> list[str]:
+        """All of it as lines, to be printed before anything runs and written into the card."""
+        n = len(self.items)
+        with_texts = [i for i in self.items if i.captions]
+        unnamed = sum(not any(PLACEHOLDER in t for t in i.captions.values()) for i in with_texts)
+        lines = [f"{n} picture{'s' * (n != 1)} taken, {len(with_texts)} with captions"]
+        if unnamed:
+            lines.append(f"captions of {unnamed} do not name {PLACEHOLDER}")
+        return lines + self.notes + [f"left out: {line}" for line in grouped(self.left, self.folder)]
+
+
+def read_pictures(
+    folder: Path, name: str, side: int | None, background: str = "white", out: Path | None = None
+) -> Pictures:
+    """The pictures of a folder, with the captions that are there (maybe none), at the size that they are trained at.
 
     name: what "[V]" is, such as "corgi". side: pixels of a square picture; other shapes get a bucket of the same area.
-    None: as the release's JSONL says. UserError names the file, the line and the remedy.
+    None: as the release's JSONL says. background: the colour under what is transparent. out: where the run writes; nothing in
+    it is taken. UserError names the file, the line and the remedy; a picture that cannot be read is one where a manifest
+    names it, else it is left out.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder}: not a folder; name the one that holds the pictures")
-    if (folder / "data.jsonl").exists():
-        items = read_set(folder / "data.jsonl")
-        return [replace(i, size=bucket(*i.size, side)) for i in items] if side else items
+    colour(background)
+    found = listed(folder, out)
+    manifest = next((folder / m for m in MANIFESTS if (folder / m).exists()), None)
+    left = found.left + [
+        (folder / m, f"{manifest.name} is read instead")
+        for m in MANIFESTS
+        if manifest and (folder / m).exists() and m != manifest.name
+    ]
+    if manifest and manifest.name == "data.jsonl":
+        items = [replace(i, background=background) if background != "white" else i for i in read_set(manifest)]
+        items = [replace(i, size=bucket(*i.size, side)) for i in items] if side else items
+        left += _unnamed(found, [f for i in items for f in (i.file, *i.inputs)], manifest)
+        left += [(file, f"{manifest.name} gives the captions") for file in found.texts]
+        return _checked(folder, items, {i.file: peek(i.file) for i in items}, left, [], True)
     if side is None:
         raise UserError(f"{folder}: no data.jsonl, so --size must say how many pixels a side to train at, e.g. 1024")
-    if (folder / "metadata.jsonl").exists():
-        captions = _metadata(folder / "metadata.jsonl")
+    texts, notes = captions.metadata(manifest) if manifest else ({}, [])
+    left += _unnamed(found, list(texts), manifest) if manifest else []
+    headers, unread = _headers(list(texts) if manifest else found.pictures, bool(manifest))
+    texts, unused = _captions(list(headers), texts, found, manifest)
+    twice = _twice(texts)
+    if manifest:  # as it is told: a person may weigh a picture by naming a copy
+        notes += [f"{line}; both are taken, as {manifest.name} says" for line in grouped(twice, folder)]
     else:
-        files = sorted(f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES)
-        captions = {f: _beside(f) for f in files}
-    if not captions:
-        raise UserError(f"{folder}: no pictures; put {', '.join(sorted(SUFFIXES))} files there")
-    return [_item(file, texts, name, side) for file, texts in captions.items()]
+        left += twice
+    left += unread + unused
+    gone = set() if manifest else {file for file, _ in twice}
+    items = [
+        Item(file, bucket(head.height, head.width, side), _numbered(texts[file]), name, background=background)
+        for file, head in headers.items()
+        if file not in gone
+    ]
+    return _checked(folder, items, headers, left, notes, bool(manifest))
 
 
-def _item(file: Path, texts: list[str], name: str, side: int) -> Item:
-    image = opened(file)
-    size = bucket(image.height, image.width, side)
-    return Item(file, size, {f"caption_{i}": t for i, t in enumerate(texts)}, name)
+def _numbered(texts: list[str]) -> dict[str, str]:
+    return {f"caption_{i}": t for i, t in enumerate(texts)}
 
 
-def _beside(image: Path) -> list[str]:
-    """The lines of the .txt of the image's name, if there is one."""
-    file = image.with_suffix(".txt")
-    if not file.exists():
-        return []
-    try:
-        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file}: not UTF-8 text ({error.reason}); save it as UTF-8") from None
-    if not lines:
-        raise UserError(f"{file}: empty; write a caption a line, or delete the file")
-    return lines
+def _unnamed(found: Listing, named: Sequence[Path], manifest: Path) -> Left:
+    """The pictures of a folder that its manifest does not name."""
+    taken = set(named)
+    return [(f, f"{manifest.name} does not name it") for f in found.pictures if f.resolve() not in taken]
 
 
-def _metadata(file: Path) -> dict[Path, list[str]]:
-    """The pictures and texts of a metadata.jsonl, the form that `datasets` reads and writes for image folders."""
-    captions: dict[Path, list[str]] = {}
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
-        where = f"{file}:{number}"
+def _headers(files: Sequence[Path], named: bool) -> tuple[dict[Path, Header], Left]:
+    """The headers of pictures, and those that have none or are too small. named: a manifest names them, so none may fail."""
+    headers: dict[Path, Header] = {}
+    left: Left = []
+    for file in files:
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{where}: not JSON ({error}); every line must be one JSON object") from None
-        if not isinstance(row, dict) or not isinstance(row.get("file_name"), str):
-            raise UserError(f"{where}: file_name: missing; give the image's path inside the folder")
-        text = next((row[f] for f in TEXT_FIELDS if f in row), None)
-        texts = [text] if isinstance(text, str) else text or []
-        if not isinstance(texts, list) or not all(isinstance(t, str) and t.strip() for t in texts):
-            raise UserError(f'{where}: {text!r} is no caption; give a text (or a list of texts) as "text"')
-        captions.setdefault(contained(file, f"{where}: file_name", row["file_name"]), []).extend(texts)
-    return captions
+            head = peek(file)
+        except UserError as error:
+            if named:
+                raise
+            left.append((file, _reason(file, error)))
+            continue
+        if min(head.height, head.width) < MULTIPLE and not named:
+            left.append((file, f"too small: {head.width} x {head.height} pixels"))
+        else:
+            headers[file] = head
+    return headers, left
 
 
-def with_captions(items: list[Item], write: Callable[[Item], str] | None = None) -> list[Item]:
-    """Items with captions for every picture. Where there are none: what `write` says of the picture, or `NAMELESS`."""
-
-    def texts(item: Item) -> dict[str, str]:
-        if item.captions:
-            return item.captions
-        if write:
-            return {"caption_0": write(item)}
-        return {f"caption_{i}": t for i, t in enumerate(NAMELESS)}
-
-    return [replace(item, captions=texts(item)) for item in items]
+def _reason(file: Path, error: UserError) -> str:
+    return str(error).removeprefix(f"{file}: ")
 
 
-def kept(open_writer: Callable[[], Callable[[Item], str]], file: Path) -> Callable[[Item], str]:
-    """Written captions kept in a file by the picture's name, so that a training that goes on, and every process of it, has
-    the same ones. open_writer: called only where a caption is missing."""
-    captions = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    opened_writer = cache(open_writer)
+def _captions(files: list[Path], named: Captions, found: Listing, manifest: Path | None) -> tuple[Captions, Left]:
+    """The captions of pictures: the manifest's, else those beside them; and the text files that are not taken."""
+    if manifest is None:
+        return captions.beside(files, found.texts)
+    bare = [f for f in files if not named[f]]
+    texts, unused = captions.beside(bare, found.texts)
+    return named | texts, [(f, f"{manifest.name} gives the captions") for f, _ in unused]
 
-    def write(item: Item) -> str:
-        if item.file.name not in captions:
-            captions[item.file.name] = opened_writer()(item)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(captions, ensure_ascii=False, indent=1), encoding="utf-8")
-        return captions[item.file.name]
 
-    return write
+def _twice(texts: Captions) -> Left:
+    """Pictures of equal content: of each, the first that has captions is taken. Only files of equal length are read."""
+    by_length: dict[int, list[Path]] = {}
+    for file in texts:
+        by_length.setdefault(file.stat().st_size, []).append(file)
+    left: Left = []
+    for files in by_length.values():
+        by_content: dict[str, list[Path]] = {}
+        for file in files if len(files) > 1 else ():
+            by_content.setdefault(digest(file), []).append(file)
+        for same in by_content.values():
+            taken = next((f for f in same if texts[f]), same[0])
+            for other in same:
+                differs = bool(texts[other]) and texts[other] != texts[taken]
+                if other != taken:
+                    left.append((other, f"the same picture as {taken.name}" + " (with another caption)" * differs))
+    return left
+
+
+def _checked(
+    folder: Path, items: list[Item], headers: dict[Path, Header], left: Left, notes: list[str], named: bool
+) -> Pictures:
+    """The pictures, some decoded as a check, with all that is to be said of them; UserError where none remains."""
+    step = max(1, math.ceil(len(items) / DECODED))
+    broken = {}
+    for item in progress(items[::step], desc="check pictures", leave=False, shown=len(items) > 8):
+        try:
+            for file in (item.file, *item.inputs):
+                opened(file, item.background)
+        except UserError as error:
+            if named:
+                raise
+            broken[item.file] = _reason(item.file, error)
+    items, left = [i for i in items if i.file not in broken], sorted(left + list(broken.items()))
+    if not items:
+        why = "".join(f"; {line}" for line in grouped(left, folder))
+        raise UserError(f"{folder}: no pictures; put {', '.join(sorted(SUFFIXES))} files there{why}")
+    if step > 1:
+        notes = [*notes, f"{len(items[::step])} of {len(items)} decoded as a check, the rest when they are trained on"]
+    return Pictures(folder, items, left, notes + _done(items, headers))
+
+
+def _done(items: list[Item], headers: dict[Path, Header]) -> list[str]:
+    """What is done to pictures: backgrounds, colours, frames, crops, enlarging."""
+    heads = [headers[i.file] for i in items]
+    notes = []
+    under = Counter(i.background for i, h in zip(items, heads, strict=True) if h.transparent)
+    notes += [f"{n} with transparency: laid on {background}" for background, n in under.items()]
+    notes += [f"{n} in {p}: converted to sRGB" for p, n in Counter(h.profile for h in heads if h.profile).items()]
+    broken = [i.file.name for i, h in zip(items, heads, strict=True) if h.broken_profile]
+    if broken:
+        notes.append(f"{len(broken)} with a colour profile that cannot be used, taken as sRGB: {', '.join(broken[:3])}")
+    inks = sum(h.mode == "CMYK" and not h.profile for h in heads)
+    notes += [f"{inks} in CMYK without a profile: colours may be off"] if inks else []
+    several = sum(h.several for h in heads)
+    notes += [f"{several} with several frames or pages: the first is taken"] if several else []
+    cuts = sorted(
+        ((lost(h.height, h.width, i.size), i, h) for i, h in zip(items, heads, strict=True)), key=lambda c: -c[0]
+    )
+    for share, item, head in [c for c in cuts if c[0] > LOST][:3]:
+        size = f"{head.width} x {head.height} to {item.size[1]} x {item.size[0]}"
+        notes.append(f"{item.file.name}: {share:.0%} of it is cut off ({size}); crop it by hand to what matters")
+    more = sum(c[0] > LOST for c in cuts) - 3
+    notes += [f"and {more} more lose over {LOST:.0%}"] if more > 0 else []
+    grown = [max(i.size[0] / h.height, i.size[1] / h.width) for i, h in zip(items, heads, strict=True)]
+    small = sum(g > ENLARGED for g in grown)
+    notes += [f"{small} small: enlarged up to {max(grown):.1f} times"] if small else []
+    return notes

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from dopsd.support.errors import UserError
 from dopsd.support.opener import opened
 from dopsd.support.text import regular
 
@@ -52,9 +53,15 @@ class Item:
 
 
 def by_name(items: Sequence[Item]) -> dict[str, Item]:
-    """Items by `Item.name`, and by the bare name of their file where only one has it (prompts that a person wrote)."""
+    """Items by `Item.name`, and by the bare name of their file where only one has it (prompts that a person wrote).
+
+    UserError where two have one name and one content, and are not the same."""
     once = Counter(i.file.name for i in items)
-    return {i.file.name: i for i in items if once[i.file.name] == 1} | {i.name: i for i in items}
+    out = {i.file.name: i for i in items if once[i.file.name] == 1}
+    for item in items:
+        if out.setdefault(item.name, item) != item:
+            raise UserError(f"{item.file}: the same name and content as {out[item.name].file}; take one out of the set")
+    return out
 
 
 def digest(file: Path) -> str:

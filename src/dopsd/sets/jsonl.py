@@ -3,20 +3,24 @@
     {"class_name": "corgi", "local_path_list": ["target_images/00.jpg"], "h*w": "1024*1024", "short_en": "[V] outdoors", ...}
 
 Captions are the fields short, medium, detailed and user_prompt, each with _en or _zh. In the editing task, input_path_list
-holds the pictures that the image is made from.
+holds the pictures that the image is made from. background (white if not given): the colour under what is transparent.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
+from typing import Any
 
-from dopsd.sets.items import MULTIPLE, Item
+from dopsd.sets.items import MULTIPLE, Item, by_name
 from dopsd.support.errors import UserError
+from dopsd.support.opener import colour
+from dopsd.support.text import json_lines
 
-CAPTION = re.compile(r"(short|medium|detailed|user_prompt)_(en|zh)")
-SIZE = re.compile(r"(\d+)\*(\d+)")
+LEVELS, TONGUES = ("short", "medium", "detailed", "user_prompt"), ("en", "zh")
+CAPTIONS = tuple(f"{level}_{tongue}" for tongue in TONGUES for level in LEVELS)
+SIZE = re.compile(r"(\d{1,6})\*(\d{1,6})", re.ASCII)
+LONGEST = 4096  # characters of a path
 
 
 def read_set(manifest: Path) -> list[Item]:
@@ -25,27 +29,26 @@ def read_set(manifest: Path) -> list[Item]:
         raise UserError(
             f"{manifest}: missing; run the stage `fetch`, or write one line of JSON for each image (README)"
         )
-    items = []
-    try:
-        lines = manifest.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise UserError(f"{manifest}: not UTF-8 text ({error.reason}); save it as UTF-8") from None
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            items += _items(manifest, f"{manifest}:{number}", line)
+    items: list[Item] = []
+    first: dict[Path, int] = {}
+    for number, row in json_lines(manifest):
+        where = f"{manifest}:{number}"
+        for item in _items(manifest, where, row):
+            if item.file in first:
+                raise UserError(
+                    f"{where}: local_path_list: {item.file.name!r} stands in line {first[item.file]} already; take one out"
+                )
+            first[item.file] = number
+            items.append(item)
     if not items:
         raise UserError(f"{manifest}: no images; write one line of JSON for each")
+    if any(i.inputs for i in items):  # each row of prompts must find the inputs of its own picture
+        by_name(items)
     return items
 
 
-def _items(manifest: Path, where: str, line: str) -> list[Item]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{where}: not JSON ({error}); every line must be one JSON object") from None
-    if not isinstance(row, dict):
-        raise UserError(f"{where}: a {type(row).__name__}; every line must be one JSON object")
-    captions = {k: v for k, v in row.items() if CAPTION.fullmatch(k)}
+def _items(manifest: Path, where: str, row: dict[str, Any]) -> list[Item]:
+    captions = {k: v for k, v in row.items() if k in CAPTIONS}
     if not captions:
         raise UserError(f"{where}: no caption; give at least one of short_en, medium_en, detailed_en, user_prompt_en")
     for name, text in captions.items():
@@ -64,23 +67,33 @@ def _items(manifest: Path, where: str, line: str) -> list[Item]:
     inputs = row.get("input_path_list", [])
     if not isinstance(inputs, list) or not all(isinstance(f, str) and f for f in inputs):
         raise UserError(f"{where}: input_path_list: {inputs!r}; give a list of the paths of the pictures to be edited")
+    background = row.get("background", "white")
+    try:
+        colour(str(background))
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
     height, width = map(int, size.groups())
     seen = tuple(contained(manifest, f"{where}: input_path_list", f) for f in inputs)
-    return [
-        Item(contained(manifest, f"{where}: local_path_list", f), (height, width), captions, class_name, seen)
-        for f in files
-    ]
+    there = [contained(manifest, f"{where}: local_path_list", f) for f in files]
+    return [Item(f, (height, width), captions, class_name, seen, background) for f in there]
 
 
 def contained(manifest: Path, where: str, path: str) -> Path:
     """The image's file inside the manifest's folder; `where` stands before an error. The release writes paths from its own
-    root (dataset/corgi/target_images/00.jpg): leading folders are dropped until the file is found."""
+    root (dataset/corgi/target_images/00.jpg): leading folders are dropped until the file is found. Windows' separators are
+    read, too."""
+    if len(path) > LONGEST or "\0" in path:
+        raise UserError(f"{where}: {path[:60]!r}... is no path; put the image under {manifest.parent}")
     folder = manifest.parent.resolve()
-    parts = Path(path).parts
-    for start in range(len(parts)):
-        file = (folder / Path(*parts[start:])).resolve()
-        if not file.is_relative_to(folder):
-            raise UserError(f"{where}: {path!r} leads out of {manifest.parent}; keep images inside it")
-        if file.is_file():
-            return file
+    for parts in dict.fromkeys((Path(path).parts, Path(path.replace("\\", "/")).parts)):
+        for start in range(len(parts)):
+            try:
+                file = (folder / Path(*parts[start:])).resolve()
+                there = file.is_file()
+            except OSError:  # a name too long, a loop of links
+                continue
+            if not file.is_relative_to(folder):
+                raise UserError(f"{where}: {path!r} leads out of {manifest.parent}; keep images inside it")
+            if there:
+                return file
     raise UserError(f"{where}: {path!r} is not there; put the image under {manifest.parent}")

@@ -4,15 +4,32 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from dopsd.sets.items import Item
+from dopsd.sets.jsonl import CAPTIONS
 from dopsd.support.errors import UserError
 
-CAPTIONS = tuple(
-    f"{level}_{tongue}" for tongue in ("en", "zh") for level in ("short", "medium", "detailed", "user_prompt")
-)
+LONGEST = 255  # bytes of a file's name
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A folder to write to, which takes the place of `folder` once all is written; it is removed where something fails."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    parent = Path(tempfile.mkdtemp(prefix=f".{folder.name[:50]}-", dir=folder.parent))
+    temporary = parent / "new"  # with the rights of any new folder: mkdtemp's own is for its owner only
+    temporary.mkdir()
+    try:
+        yield temporary
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.replace(folder)
+    finally:
+        shutil.rmtree(parent, ignore_errors=True)
 
 
 def write_set(items: Sequence[Item], folder: Path) -> None:
@@ -20,22 +37,23 @@ def write_set(items: Sequence[Item], folder: Path) -> None:
 
     Captions of other names get the format's, in their order. UserError where a picture has more than the format holds.
     """
-    temporary = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    lines = []
-    for i, item in enumerate(items):
-        inputs = [_copied(f, temporary, f"input_images/{i:03d}-{k}{f.suffix}") for k, f in enumerate(item.inputs)]
-        row = {
-            "class_name": item.class_name,
-            "local_path_list": [_copied(item.file, temporary, f"target_images/{i:03d}-{item.file.name}")],
-            "h*w": f"{item.size[0]}*{item.size[1]}",
-            **({"input_path_list": inputs} if inputs else {}),
-            **_named(item),
-        }
-        lines.append(json.dumps(row, ensure_ascii=False) + "\n")
-    (temporary / "data.jsonl").write_text("".join(lines), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.replace(folder)
+    with new_folder(folder) as temporary:
+        lines = []
+        for i, item in enumerate(items):
+            inputs = [_copied(f, temporary, f"input_images/{i:03d}-{k}{f.suffix}") for k, f in enumerate(item.inputs)]
+            name = f"{i:03d}-{item.file.name}"
+            if len(name.encode()) > LONGEST:
+                name = f"{i:03d}{item.file.suffix}"
+            row = {
+                "class_name": item.class_name,
+                "local_path_list": [_copied(item.file, temporary, f"target_images/{name}")],
+                "h*w": f"{item.size[0]}*{item.size[1]}",
+                **({"input_path_list": inputs} if inputs else {}),
+                **({"background": item.background} if item.background != "white" else {}),
+                **_named(item),
+            }
+            lines.append(json.dumps(row, ensure_ascii=False) + "\n")
+        (temporary / "data.jsonl").write_text("".join(lines), encoding="utf-8")
 
 
 def _named(item: Item) -> dict[str, str]:

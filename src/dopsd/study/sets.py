@@ -8,6 +8,7 @@ from pathlib import Path
 from dopsd.config.study import Fetch
 from dopsd.sets import folder as own
 from dopsd.sets import hub
+from dopsd.sets.captions import with_captions
 from dopsd.sets.write import write_set
 from dopsd.support.errors import UserError
 from dopsd.world.concepts import write_concept_set
@@ -17,14 +18,14 @@ from dopsd.world.scenes import CONCEPTS
 def write_concept(concept: str, settings: Fetch, folder: Path) -> None:
     """Write the set of a concept to a folder (see `sets.jsonl`); UserError where nothing says where it comes from."""
     if found := settings.folders.get(concept):
-        write_set(own.with_captions(own.read_pictures(Path(found.images), found.name, settings.size)), folder)
+        _write(own.read_pictures(Path(found.images), found.name, settings.size), folder)
     elif found := settings.hub.get(concept):
         source = hub.chosen(found.set, found.subject)
         with tempfile.TemporaryDirectory() as parent:
             pictures = Path(parent) / "pictures"
             hub.save(source, pictures, found.pictures)
             name = source.class_name or found.set
-            write_set(own.with_captions(own.read_pictures(pictures, name, settings.size)), folder)
+            _write(own.read_pictures(pictures, name, settings.size), folder)
     elif concept in CONCEPTS:
         write_concept_set(concept, folder, settings.images, settings.seed)
     else:
@@ -32,3 +33,9 @@ def write_concept(concept: str, settings: Fetch, folder: Path) -> None:
             f"params.yaml: grid.concepts: {concept!r} is in neither fetch.folders nor fetch.hub, and the miniature's world "
             f"knows {', '.join(CONCEPTS)}; say where its pictures are"
         )
+
+
+def _write(pictures: own.Pictures, folder: Path) -> None:
+    """Say what is taken and what is left out, then write it."""
+    print("\n".join(f"{pictures.folder}: {line}" for line in pictures.said()))
+    write_set(with_captions(pictures.items), folder)

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from dopsd.config.section import Section, validated
 from dopsd.evaluation.rows import Row
-from dopsd.sets.items import Item
+from dopsd.sets.items import Item, by_name
 from dopsd.support.errors import UserError
 
 Need = Literal["truth", "picture", "training", "reference", "noises"]
@@ -76,7 +76,7 @@ class View:
 
     def has(self) -> set[Need]:
         """What all its rows have."""
-        names = {i.file.name for i in self.items}
+        names = by_name(self.items)
         there: dict[Need, bool] = {
             "truth": all(r.truth for r in self.rows),
             "picture": all(r.picture in names for r in self.rows),
@@ -94,8 +94,8 @@ class View:
 
     def targets(self) -> list[Item]:
         """The training picture that each row belongs to."""
-        by_name = {i.file.name: i for i in self.items}
-        return [by_name[r.picture or ""] for r in self.rows]
+        named = by_name(self.items)
+        return [named[r.picture or ""] for r in self.rows]
 
     def texts(self) -> list[str]:
         """The prompts with the concept spelled out, for instruments that do not know "[V]"."""

@@ -141,7 +141,7 @@ def test_an_edit_is_measured_by_its_result(items, all_settings, tmp_path, instru
 def test_pictures_of_another_set_are_noticed(items, all_settings, tmp_path, instruments):
     preset = preset_of("zimage", all_settings, {"clip": instruments["clip"]})
     job.prepare(preset, items, tmp_path)
-    with pytest.raises(UserError, match=r"picture 0\.png is not in the set; delete the file"):
+    with pytest.raises(UserError, match=r"picture 0\.png@[0-9a-f]{8} is not in the set; delete the file"):
         job.prepare(preset, items[1:], tmp_path)
 
 

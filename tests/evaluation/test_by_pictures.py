@@ -59,7 +59,7 @@ def test_rows_have_their_pictures_size_group_and_the_seeds_of_the_release(items)
     assert [r.kind for r in rows] == [REWRITE, NEW, NEW] * 4 and len({r.id for r in rows}) == 12
     assert [r.noise for r in rows] == [5 + k for k in range(6)] + [105 + k for k in range(6)]
     assert {(r.size, r.seed) for r in rows} == {((48, 32), None)}
-    assert [r.picture for r in rows] == [r.group for r in rows] == ["0.png"] * 6 + ["1.png"] * 6
+    assert [r.picture for r in rows] == [r.group for r in rows] == [i.name for i in items for _ in range(6)]
     assert rows[1].described == "corgi in snow"
 
 

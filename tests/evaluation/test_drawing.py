@@ -68,7 +68,7 @@ def test_the_described_text_is_drawn_where_a_method_asks_for_it():
 
 def test_an_edit_is_drawn_from_the_inputs_of_its_picture():
     def item(name, value):
-        return SimpleNamespace(file=SimpleNamespace(name=name), inputs=("x",), references=lambda: [value])
+        return SimpleNamespace(name=name, file=SimpleNamespace(name=name), inputs=("x",), references=lambda: [value])
 
     asked = Asked.of(Constant(), [row(0, "e", picture="b"), row(1, "e")], [item("a", 0.2), item("b", 0.4)])
     assert asked.contexts == pytest.approx([0.41, 0.01])

@@ -22,7 +22,7 @@ from PIL import Image, ImageCms, ImageColor, ImageFile
 from dopsd.support.errors import UserError, told
 from dopsd.support.text import regular
 
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "PPM", "MPO")  # Pillow's names; a JFIF is a JPEG
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "PPM")  # Pillow's names; JFIF and MPO are JPEGs
 SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .avif .tif .tiff .gif .bmp .dib .ppm .pgm .pbm .pnm".split()
 )
@@ -114,7 +114,8 @@ def _reading(file: Path) -> Iterator[ImageFile.ImageFile]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's of size, of EXIF, of palettes: seen to here
-            with Image.open(file, formats=FORMATS) as image:
+            # a stream, since Pillow maps a named file: one that shrinks would end the program, and turned TIFFs come out wrong
+            with file.open("rb") as stream, Image.open(stream, formats=FORMATS) as image:
                 if image.width * image.height > PIXELS or max(image.size) > SIDE:
                     raise UserError(
                         f"{file}: {image.width} x {image.height} pixels, more than {PIXELS // 10**6} million, or than {SIDE} "

@@ -98,3 +98,32 @@ def test_every_known_set_names_a_licence_and_the_command_line_prints_it(dreamboo
     result = CliRunner().invoke(cli.app, ["fetch", "dreambooth", "--subject", "teapot", "--out", str(tmp_path / "o")])
     assert result.exit_code == 0 and "3 pictures; licence: CC-BY-4.0" in result.output
     assert '--name "teapot"' in result.output
+
+
+def test_pictures_of_the_hub_are_opened_as_all_pictures_are(dreambooth, tmp_path):
+    glass = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
+    glass.save(dreambooth / "dataset" / "dog" / "00.jpg", "PNG")
+    source = hub_sets.chosen("dreambooth", "dog").model_copy(update={"path": str(dreambooth)})
+    hub_sets.save(source, tmp_path / "out", 1)
+    with Image.open(tmp_path / "out" / "000.png") as found:
+        assert found.mode == "RGB" and found.getpixel((5, 5)) == (255, 255, 255)
+    assert sorted(f.name for f in (tmp_path / "out").iterdir()) == ["000.png", "SOURCE.md", "metadata.jsonl"]
+    (dreambooth / "dataset" / "dog" / "00.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0")
+    with pytest.raises(UserError, match="not a readable image"):
+        hub_sets.save(source, tmp_path / "other", 1)
+    assert not (tmp_path / "other").exists() and {f.name for f in tmp_path.iterdir()} >= {"out", "repository"}
+
+
+def test_where_a_set_may_go(dreambooth, tmp_path, monkeypatch):
+    source = hub_sets.chosen("dreambooth", "dog").model_copy(update={"path": str(dreambooth)})
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"`dvc repro` writes its own sets under data/concepts; choose another --out"):
+        hub_sets.save(source, tmp_path / "data" / "concepts" / "dog")
+    (tmp_path / "empty").mkdir()
+    assert hub_sets.save(source, tmp_path / "empty", 1) == 1
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("x")
+    for name in ("full", "full/mine.txt"):
+        with pytest.raises(UserError, match="exists; choose another --out"):
+            hub_sets.save(source, tmp_path / name, 1)
+    assert (tmp_path / "full" / "mine.txt").read_text() == "x"

@@ -59,6 +59,15 @@ def test_the_releases_corgi_set_is_read():
         ({"local_path_list": ["b.png"]}, r"local_path_list: 'b\.png' is not there"),
         ({"local_path_list": ["../a.png"]}, r"leads out of"),
         ({"local_path_list": ["/etc/hostname"]}, r"leads out of"),
+        (
+            {"local_path_list": ["a.png", "./a.png"]},
+            r"data\.jsonl:1: local_path_list: 'a\.png' stands in line 1 already",
+        ),
+        ({"local_path_list": ["x" * 300]}, r"is not there"),
+        ({"local_path_list": ["a\0.png"]}, r"is no path"),
+        ({"h*w": "٦٤*٦٤"}, r"is no size"),
+        ({"background": "clear"}, r"data\.jsonl:1: background 'clear': no colour"),
+        ('{"class_name": "a", "class_name": "b"}', r"data\.jsonl:1: 'class_name' stands twice"),
     ],
 )
 def test_a_fault_names_line_field_and_remedy(write, change, message):
@@ -81,3 +90,18 @@ def test_a_broken_picture_is_an_error_and_not_another_sample(write, tmp_path):
     (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:60])
     with pytest.raises(UserError, match=r"a\.png: not a readable image .*replace it"):
         item.image()
+
+
+def test_lines_end_at_line_ends_only_and_a_byte_order_mark_is_read(write):
+    file = write({**ROW, "short_en": "[V] one\u2028two"})
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\\u2028", "\u2028".encode()) + b"\r\n\r\n")
+    assert [i.captions for i in read_set(file)] == [{"short_en": "[V] one\u2028two"}]
+
+
+def test_edits_of_two_equal_pictures_of_one_name_cannot_be_told_apart(write, tmp_path):
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (32, 64)).save(tmp_path / folder / "1.png")
+    rows = [{**ROW, "local_path_list": [f"{f}/1.png"], "input_path_list": ["a.png"]} for f in ("x", "y")]
+    with pytest.raises(UserError, match=r"1\.png: the same name and content as .*1\.png; take one out"):
+        read_set(write(*rows))

@@ -36,3 +36,19 @@ def test_more_captions_than_the_format_holds_are_an_error(item, tmp_path):
     write_set([eight], tmp_path / "set")
     (again,) = read_set(tmp_path / "set" / "data.jsonl")
     assert list(again.captions.values()) == list(eight.captions.values())
+
+
+def test_the_background_is_kept_and_a_long_name_is_shortened(item, tmp_path):
+    long = item.file.rename(tmp_path / ("x" * 250 + ".png"))
+    write_set([replace(item, file=long, background="#102030")], tmp_path / "set")
+    (again,) = read_set(tmp_path / "set" / "data.jsonl")
+    assert again.background == "#102030" and again.file.name == "000.png"
+
+
+def test_a_set_that_fails_leaves_the_old_one_and_nothing_else(item, tmp_path):
+    write_set([item], tmp_path / "set")
+    (tmp_path / "set.tmp").mkdir()  # somebody's own
+    with pytest.raises(OSError):
+        write_set([item, replace(item, file=tmp_path / "gone.png")], tmp_path / "set")
+    assert len(read_set(tmp_path / "set" / "data.jsonl")) == 1
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["a.png", "set", "set.tmp"]

@@ -156,7 +156,9 @@ def test_a_colour_profile_is_converted_to_srgb(tmp_path):
     assert np.abs(half - found * 128 / 255).max() <= 1
     grey = noise(16, 16)  # a grey JPEG with its camera's RGB profile is common
     Image.fromarray(grey).save(tmp_path / "g.png", icc_profile=profile)
-    assert np.abs(np.asarray(opened(tmp_path / "g.png")) - p3_to_srgb(grey[..., None].repeat(3, -1), 563 / 256)).max() <= 3
+    assert (
+        np.abs(np.asarray(opened(tmp_path / "g.png")) - p3_to_srgb(grey[..., None].repeat(3, -1), 563 / 256)).max() <= 3
+    )
 
 
 def test_srgb_stays_to_the_bit_and_a_broken_profile_is_told_and_not_fatal(tmp_path):
@@ -171,7 +173,9 @@ def test_srgb_stays_to_the_bit_and_a_broken_profile_is_told_and_not_fatal(tmp_pa
 
 def test_damaged_exif_is_no_error(tmp_path):
     pixels = Image.fromarray(noise(20, 30, 3))
-    for k, exif in enumerate((b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\x01" * 40, b"Exif\0\0")):
+    for k, exif in enumerate(
+        (b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff" + b"\x01" * 40, b"Exif\0\0")
+    ):
         file = tmp_path / f"{k}.jpg"
         pixels.save(file, exif=exif)
         assert opened(file).size == (30, 20) and peek(file).width == 30

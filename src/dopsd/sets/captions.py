@@ -158,8 +158,11 @@ def kept(open_writer: Callable[[], Callable[[Item], str]], file: Path, by: str) 
             mine[item.name] = opened_writer()(item)
             file.parent.mkdir(parents=True, exist_ok=True)
             temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
-            temporary.write_text(json.dumps(known, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-            temporary.replace(file)
+            try:
+                temporary.write_text(json.dumps(known, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+                temporary.replace(file)
+            finally:
+                temporary.unlink(missing_ok=True)
         return mine[item.name]
 
     return write

@@ -50,7 +50,7 @@ def test_texts_beside_the_pictures_are_caption_variants(folder):
     assert list(second.captions.values()) == list(NAMELESS)
     (folder / "b.txt").write_text("\n")
     with pytest.raises(UserError, match=r"b\.txt: empty"):
-        own.read_pictures(folder, "corgi", 64).items
+        own.read_pictures(folder, "corgi", 64)
 
 
 def test_metadata_jsonl(folder):
@@ -73,17 +73,17 @@ def test_metadata_jsonl(folder):
 def test_a_broken_metadata_names_file_line_and_remedy(folder, line, message):
     (folder / "metadata.jsonl").write_text(line)
     with pytest.raises(UserError, match=message):
-        own.read_pictures(folder, "corgi", 64).items
+        own.read_pictures(folder, "corgi", 64)
 
 
 def test_a_broken_picture_and_an_empty_folder_are_clear_errors(tmp_path):
     with pytest.raises(UserError, match=r"no pictures; put .*jpg"):
-        own.read_pictures(tmp_path, "corgi", 64).items
+        own.read_pictures(tmp_path, "corgi", 64)
     with pytest.raises(UserError, match="not a folder"):
-        own.read_pictures(tmp_path / "none", "corgi", 64).items
+        own.read_pictures(tmp_path / "none", "corgi", 64)
     (tmp_path / "x.png").write_bytes(b"no picture")
     with pytest.raises(UserError, match=r"x\.png: not a readable image"):
-        own.read_pictures(tmp_path, "corgi", 64).items
+        own.read_pictures(tmp_path, "corgi", 64)
 
 
 def test_a_photo_is_turned_as_its_camera_says(tmp_path):

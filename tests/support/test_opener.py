@@ -60,7 +60,7 @@ def test_any_picture_is_what_numpy_makes_of_it(tmp_path_factory, mode, size, tur
     assert image.mode == mode
     lossless = {"webp": {"lossless": True, "exact": True}, "avif": {"quality": 100, "subsampling": "4:4:4"}}
     image.save(file, exif=exif, **lossless.get(form, {}))
-    found = np.asarray(opened(file, "#%02x%02x%02x" % background)).astype(float)
+    found = np.asarray(opened(file, f"#{bytes(background).hex()}")).astype(float)
     wanted = TURN[turned](over(pixels, background))
     head = peek(file)
     assert (head.height, head.width) == found.shape[:2] == wanted.shape[:2] and found.shape[2] == 3

@@ -114,7 +114,7 @@ def _reading(file: Path) -> Iterator[ImageFile.ImageFile]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's of size, of EXIF, of palettes: seen to here
-            # a stream, since Pillow maps a named file: one that shrinks would end the program, and turned TIFFs come out wrong
+            # a stream: a named file Pillow maps, so that one that shrinks ends the program, and turned TIFFs come out wrong
             with file.open("rb") as stream, Image.open(stream, formats=FORMATS) as image:
                 if image.width * image.height > PIXELS or max(image.size) > SIDE:
                     raise UserError(

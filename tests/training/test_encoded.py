@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import random
+from dataclasses import replace
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -69,6 +70,7 @@ def test_an_items_content_is_all_but_where_it_lies(tmp_path, item):
     (tmp_path / "elsewhere").mkdir()
     assert content(item) == content(make(tmp_path / "elsewhere", "other"))
     assert content(item) == {"image": digest(item.file), "inputs": [], "size": (32, 48), "captions": item.captions}
+    assert content(replace(item, background="black")) == content(item) | {"background": "black"}
     edited = make(tmp_path, "b", inputs=(item.file, item.file))
     assert content(edited)["inputs"] == [digest(item.file)] * 2
     assert content(item) != content(make(tmp_path, "c", shade=254))

@@ -38,7 +38,8 @@ def digest(file: Path) -> str:
 def content(item: Item) -> dict:
     """All of an item that a training depends on, whatever its folder is called."""
     files = {"image": digest(item.file), "inputs": [digest(f) for f in item.inputs]}
-    return files | {"size": item.size, "captions": item.captions}
+    ground = {} if item.background == "white" else {"background": item.background}
+    return files | ground | {"size": item.size, "captions": item.captions}
 
 
 def model_content(settings: Model) -> dict:

@@ -2,7 +2,7 @@
 
     python benchmarks/load.py
 
-Each part runs in a process of its own, twice: on a tenth, and on all. Memory is what the process grew by at its peak, once all
+Each part runs in processes of its own, on a tenth and on all. Memory is what the process grew by at its peak, once all
 modules were loaded. Nothing is trained, drawn or kept.
 """
 

@@ -4,8 +4,8 @@ import hashlib
 import json
 import os
 import random
-from dataclasses import replace
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 

@@ -9,9 +9,10 @@ from safetensors.torch import load_file
 from dopsd import backbones
 from dopsd.sets.jsonl import read_set
 from dopsd.support.errors import UserError
+from dopsd.support.files import replace as publish
 from dopsd.training import lora, weights
 from dopsd.training.encoded import Encoded
-from dopsd.training.loop import Training, draw_batch, publish, train
+from dopsd.training.loop import Training, draw_batch, train
 
 
 def run(settings, manifest, method, options, work):

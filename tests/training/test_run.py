@@ -7,7 +7,8 @@ import pytest
 import small
 from small import RATE, Visits, training
 
-from dopsd.training.loop import Preview, Stopped, run, save_weights, write_log
+from dopsd.training.loop import Preview, Stopped, run
+from dopsd.training.results import save_weights, write_log
 
 
 @pytest.fixture

@@ -13,9 +13,11 @@ from safetensors.torch import save_file
 
 from dopsd.method.context import Condition
 from dopsd.sets.items import Item
+from dopsd.support.files import replace as publish
 from dopsd.training import loop, state
 from dopsd.training.encoded import content
-from dopsd.training.loop import LOG_FILE, Preview, Training, publish, save_weights, train
+from dopsd.training.loop import Preview, Training, train
+from dopsd.training.results import LOG_FILE, save_weights
 
 
 class Settings(SimpleNamespace):

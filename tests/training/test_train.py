@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from dopsd.method.context import Condition
 from dopsd.sets.items import Item
-from dopsd.support.files import replace as publish
+from dopsd.support.files import replace
 from dopsd.training import loop, state
 from dopsd.training.encoded import content
 from dopsd.training.loop import Preview, Training, train
@@ -94,7 +94,13 @@ def test_a_training_lies_under_the_fingerprint_of_all_that_it_depends_on(trained
     parts = ("dopsd", method.settings.model_dump(), [content(item)], options.result(), 3, 0.01)
     done = trained()
     assert done == tmp_path / "work" / state.fingerprint(*parts, {"quantize": "none", "dtype": "x"})
-    assert sorted(f.name for f in done.iterdir()) == ["loss.csv", "step-0002", "step-0004", "time.json"]
+    assert sorted(f.name for f in done.iterdir()) == [
+        "identity.json",
+        "loss.csv",
+        "step-0002",
+        "step-0004",
+        "time.json",
+    ]
     others = [
         trained(method=tiny.method("sft")),
         trained(method=tiny.method("dopsd", ema=0.5)),
@@ -180,12 +186,12 @@ def test_publishing_moves_a_folder_in_place_of_an_older_one(tmp_path):
     (tmp_path / "done").mkdir()
     (tmp_path / "done" / "new").touch()
     number = (tmp_path / "done" / "new").stat().st_ino
-    publish(tmp_path / "done", tmp_path / "deep" / "er" / "out")
+    replace(tmp_path / "done", tmp_path / "deep" / "er" / "out")
     assert [f.name for f in (tmp_path / "deep" / "er" / "out").iterdir()] == ["new"]
     assert (tmp_path / "deep" / "er" / "out" / "new").stat().st_ino == number  # renamed, not copied
     (tmp_path / "done").mkdir()
     (tmp_path / "done" / "newer").touch()
-    publish(tmp_path / "done", tmp_path / "deep" / "er" / "out")
+    replace(tmp_path / "done", tmp_path / "deep" / "er" / "out")
     assert [f.name for f in (tmp_path / "deep" / "er" / "out").iterdir()] == ["newer"]
     assert not (tmp_path / "done").exists()
 

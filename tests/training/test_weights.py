@@ -13,6 +13,8 @@ from dopsd.training.weights import Adapter, Offloaded, Whole, begin
 class Layer(torch.nn.Linear):
     """A linear layer that saves itself as diffusers' models do."""
 
+    unknown = ()
+
     def __init__(self, dtype=torch.float32):
         super().__init__(2, 1, bias=True, dtype=dtype)
         self.requires_grad_(False)
@@ -25,11 +27,11 @@ class Layer(torch.nn.Linear):
         torch.save(self.state_dict(), folder / "model.pt")
 
     @classmethod
-    def from_pretrained(cls, folder, use_safetensors):
-        assert use_safetensors is True
+    def from_pretrained(cls, folder, use_safetensors, output_loading_info):
+        assert use_safetensors is True and output_loading_info is True
         layer = cls()
         layer.load_state_dict(torch.load(folder / "model.pt"))
-        return layer
+        return layer, {"missing_keys": [], "unexpected_keys": cls.unknown}
 
 
 def backbone(dtype=torch.float32, quantize="none"):
@@ -176,7 +178,7 @@ def test_saved_weights_are_the_students_and_are_put_on_another_backbone(offload,
     tuned.save(tmp_path)
     assert [f.name for f in tmp_path.iterdir()] == ["transformer"]
     other = backbone()
-    weights.put(other, tmp_path)
+    assert weights.put(other, tmp_path) == 2
     assert values(other.transformer.parameters()) == [2.0, 3.0, 4.0]
 
 

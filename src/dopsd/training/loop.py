@@ -134,7 +134,7 @@ class Training:
         value = float(loss)  # the first wait for the GPU: all that follows the passes is queued while it is at them
         for what, number in (("loss", value), ("gradient's norm", float(norm))):
             if not math.isfinite(number):
-                raise UserError(f"the {what} is not a finite number at step {self.step}; lower the learning rate")
+                raise UserError(f"the {what} is not a number at step {self.step}; lower the learning rate")
         self.step += 1
         return value, float(norm)
 

@@ -24,7 +24,7 @@ def step_folder(folder: Path, step: int) -> Path:
     return folder / f"step-{step:04d}"
 
 
-def save_weights(weights: Weights, folder: Path, owner: Any) -> None:
+def save_weights(weights: Weights, folder: Path, owner: Any = "weights") -> None:
     """The student's weights as diffusers reads them, sealed; the folder appears whole or not at all, and never with a number
     that is not finite: UserError then."""
     with whole(folder) as part:

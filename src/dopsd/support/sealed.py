@@ -72,7 +72,7 @@ def sealed(folder: Path) -> dict[str, Any] | None:
         content = json.loads(text)
         content.pop("checksum")
         same = _spelled(content).encode() == text
-    except (ValueError, AttributeError, KeyError, RecursionError):
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         same, content = False, {}
     if not same:
         raise Damaged(f"{file}: damaged (it does not agree with its own checksum); delete {folder} and run again")
@@ -119,7 +119,7 @@ def check(folder: Path, owner: Any = None) -> dict[str, Any]:
 
 
 def told_owner(owner: Any) -> str:
-    """An owner in a line: "training 5bdf016fe85dbbad, step 20"."""
+    """An owner in a line: "training 5bdf016fe85dbbad"."""
     if isinstance(owner, Mapping):
-        return ", ".join(f"{k} {v}" for k, v in owner.items())
+        return ", ".join(f"{k} {v}" for k, v in sorted(owner.items()))
     return str(owner)

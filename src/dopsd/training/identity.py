@@ -152,6 +152,26 @@ def claim(work: Path, identity: Identity, exclusive: bool) -> Path:
     return folder
 
 
+def goes_on(finished: Path, identity: Identity) -> None:
+    """UserError where a training cannot go on from a finished one, which `train(keep_state=True)` left: it has as many steps
+    already, or is another one; what differs, and what there is to choose."""
+    found = Identity.read(finished)
+    if found is None:
+        raise UserError(
+            f"{finished}: a finished training that does not say what it was; choose another --out, or remove it"
+        )
+    if found.course != identity.course:
+        raise UserError(_in_the_way(finished, found, identity))
+    before, now = (each.parts["train"].get("steps", 0) for each in (found, identity))
+    if now <= before:
+        raise UserError(f"{finished}: finished, with {before} steps; ask for more to go on, or choose another --out")
+    if not state.kept(finished):
+        raise UserError(
+            f"{finished}: finished with {before} steps, and without a state to go on from; choose another --out, or remove it "
+            "to train from the start"
+        )
+
+
 def _begun(work: Path, finished: bool) -> list[tuple[Path, Identity]]:
     """Trainings of a folder that have left something, those that have ended only if `finished`."""
     folders = [f.parent for f in sorted(work.glob(f"*/{FILE}")) if not f.parent.name.startswith(".")]

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import re
 import resource
 import signal
 
@@ -77,10 +78,10 @@ def test_a_full_disk_is_one_line_whoever_writes(tmp_path):
     assert "\n" not in said(PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "a")))
     for other in (
         FileNotFoundError(errno.ENOENT, "No such file", "/elsewhere"),
-        RuntimeError("a fault"),
+        RuntimeError("[enforce fail at inline_container.cc:671] a fault"),
         UserError("x"),
     ):
-        with pytest.raises(type(other), match=str(other.args[-1])), files.whole(tmp_path / "a"):
+        with pytest.raises(type(other), match=re.escape(str(other.args[-1]))), files.whole(tmp_path / "a"):
             raise other
 
 
@@ -93,9 +94,9 @@ def test_writers_on_a_disk_that_is_full_keep_the_old_file(tmp_path, write):
         part = big.head(n)
         if write == "tensors":
             with files.whole(file) as at:
-                save_file({"x": torch.tensor(part.x.to_numpy().copy())}, at)
+                save_file({"x": torch.tensor(part.x.to_numpy())}, at)
         elif write == "state":
-            state.save(file, {"x": torch.tensor(part.x.to_numpy().copy())})
+            state.save(file, {"x": torch.tensor(part.x.to_numpy())})
         else:
             how = {"json": (files.write_json, {"x": list(part.x)}), "text": (files.write_text, part.to_csv())}
             how |= {"csv": (files.write_csv, part), "table": (files.write_table, part)}

@@ -54,22 +54,6 @@ def result(folder: Path) -> dict[str, bytes]:
     return {f.relative_to(folder).as_posix(): f.read_bytes() for f in found if "state-" not in str(f)}
 
 
-def killed(monkeypatch, at: int) -> None:
-    """From now on this process dies at the so manyth call that changes something on the disk, before it is done."""
-    left = iter(range(at))
-
-    def dying(function):
-        def call(*arguments, **how):
-            if next(left, None) is None:
-                os._exit(9)
-            return function(*arguments, **how)
-
-        return call
-
-    for name in ("fsync", "replace", "unlink", "rmdir", "mkdir"):
-        monkeypatch.setattr(os, name, dying(getattr(os, name)))
-
-
 def in_a_child(work) -> int:
     """The exit status of a process that does some work."""
     if (child := os.fork()) == 0:
@@ -79,34 +63,6 @@ def in_a_child(work) -> int:
             os._exit(8)
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-@pytest.mark.parametrize("keep_state", [False, True])
-def test_at_no_write_does_a_kill_lose_the_training(trained, options, monkeypatch, tmp_path, keep_state):
-    """Killed at the first write, at the second, ... to the last; twice each; then the same call ends in the same bytes."""
-    sparse = options.model_copy(update={"save_every": 9e9}) if keep_state else options.model_copy(update={"states": 1})
-    how = {"cache": tmp_path / "cache", "settings": sparse, "keep_state": keep_state, "steps": 3}
-    whole = result(trained("whole", **how))
-    assert set(whole) >= {"loss.csv", "identity.json", "step-0002/sealed.json", "step-0003/sealed.json"}
-    begun, advance = [], Training.advance
-    monkeypatch.setattr(Training, "advance", lambda self, parts: begun.append(self.step) or advance(self, parts))
-    for at in range(10_000):
-        work = f"killed-{at}"
-
-        def dies(work=work, at=at):
-            killed(monkeypatch, at)
-            trained(work, **how)
-
-        statuses = {in_a_child(dies) for _ in range(2)}
-        begun.clear()
-        done = trained(work, **how)
-        assert result(done) == whole, at
-        assert len(list(done.glob("state-*"))) == keep_state and not list(done.glob(".*"))
-        shutil.rmtree(tmp_path / work)
-        if statuses == {0}:
-            break
-        assert statuses <= {9, 0}
-    assert at > 40
 
 
 def test_between_the_last_step_and_the_end_something_can_be_gone_on_from(trained, monkeypatch):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 DIGITS = 5  # significant ones, of every number that is kept in git
 SMALLEST = 6  # decimals; what is smaller is the rounding error of a zero
+TORCH = r"inline_container.*unexpected pos|PytorchStreamWriter failed writing"  # what torch says where a disk is full
 PART, OLD = ".tmp-", ".old-"  # before the name of what is being written, and of what is being replaced or removed
 
 
@@ -57,7 +58,7 @@ def _unwritten(error: BaseException, folder: Path) -> str | None:
     text = str(error)
     if found := re.search(r"\(os error (\d+)\)", text):
         return os.strerror(int(found[1]))
-    if isinstance(error, RuntimeError) and ("inline_container" in text or "PytorchStreamWriter" in text):
+    if isinstance(error, RuntimeError) and re.search(TORCH, text):
         return "the disk is full, or a quota or the largest size of a file is reached"
     return None
 

@@ -167,8 +167,8 @@ def goes_on(finished: Path, identity: Identity) -> None:
         raise UserError(f"{finished}: finished, with {before} steps; ask for more to go on, or choose another --out")
     if not state.kept(finished):
         raise UserError(
-            f"{finished}: finished with {before} steps, and without a state to go on from; choose another --out, or remove it "
-            "to train from the start"
+            f"{finished}: finished with {before} steps, and without a state to go on from; choose another --out, or remove "
+            "it to train from the start"
         )
 
 

@@ -28,8 +28,8 @@ def fingerprint(*parts) -> str:
 def save(file: Path, state: dict) -> None:
     """Write tensors and plain values so that a kill or a full disk at any moment leaves the old file or the new one, never a
     part. UserError where the disk does not take it."""
-    with whole(file) as part:
-        torch.save({"format": FORMAT, **state}, part)
+    with whole(file) as part, part.open("wb") as f:  # an open file: the archive in it has no name of the path's
+        torch.save({"format": FORMAT, **state}, f)
 
 
 def load(file: Path) -> dict | None:

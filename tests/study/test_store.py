@@ -83,3 +83,34 @@ def test_a_published_folder_of_another_key_is_replaced(tmp_path, finished):
     publish({root / "0": finished[0]}, root)
     publish({root / "0": finished[1]}, root)
     assert (root / "0" / "x").read_text() == "b" and finished[1].exists()
+
+
+def test_a_damaged_cell_is_said_and_not_taken(tmp_path, finished, capsys):
+    store, root = Store(tmp_path / "store"), tmp_path / "out"
+    publish({root / "0": finished[0]}, root)
+    (finished[0] / "x").write_text("b")
+    assert store.find("a", root / "0") == root / "0"
+    assert "store/a/x: damaged (its bytes are not those that were written); it is not taken" in capsys.readouterr().err
+    (root / "0" / "more").write_text("")
+    assert store.find("a", root / "0") is None
+
+
+def test_what_is_published_is_whole_and_a_damaged_target_is_replaced(tmp_path, finished):
+    root = tmp_path / "out"
+    publish({root / "0": finished[0]}, root)
+    (root / "0" / "x").write_text("b")
+    publish({root / "0": finished[0]}, root)
+    assert (root / "0" / "x").read_text() == "a"
+    (finished[1] / "x").write_text("torn")
+    with pytest.raises(sealed.Damaged, match="x: damaged"):
+        publish({root / "0": finished[1]}, root)
+    assert (root / "0" / "x").read_text() == "a" and [f.name for f in root.iterdir()] == ["0"]
+
+
+def test_what_a_killed_writer_left_is_no_part_of_a_cell(tmp_path):
+    store = Store(tmp_path / "store")
+    made = folder(store.work("k") / "inner", x="1")
+    folder(made / "deep" / ".tmp-step", y="2")
+    folder(store.place("k"), old="3")
+    done = store.put("k", made)
+    assert {f.name for f in done.rglob("*") if f.is_file()} == {"x", sealed.FILE}

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from dopsd.support import sealed
 from dopsd.support.errors import UserError
 from dopsd.training import weights
 from dopsd.training.weights import Adapter, Offloaded, Whole, begin
@@ -220,3 +221,25 @@ def test_an_adapters_teacher_is_an_adapter_beside_it(backbone, train_settings):
     tuned.restore(kept)
     for a, b in zip(theirs, tuned.parameters, strict=True):
         assert torch.equal(a, b) and a.any()
+
+
+def test_whole_weights_that_are_damaged_not_finite_or_of_other_names_are_one_clear_error(tmp_path, monkeypatch):
+    tuned = begin(backbone(), settings(), 0)
+    tuned.save(tmp_path)
+    sealed.seal(tmp_path, "me")
+    assert weights.put(backbone(), tmp_path) == 2
+    with monkeypatch.context() as patch:
+        patch.setattr(Layer, "unknown", ["strange"])
+        with pytest.raises(UserError, match=r"fit this model \(1 tensors are missing or unknown, e\.g\. strange\)"):
+            weights.put(backbone(), tmp_path)
+    with torch.no_grad():
+        tuned.parameters[0].fill_(float("inf"))
+    (tmp_path / "transformer" / "model.pt").unlink()
+    torch.save(tuned.backbone.transformer.state_dict(), tmp_path / "transformer" / "model.pt")
+    with pytest.raises(sealed.Damaged, match=r"model\.pt: damaged"):
+        weights.put(backbone(), tmp_path)
+    (tmp_path / sealed.FILE).unlink()
+    with pytest.raises(
+        UserError, match=r"/transformer: 1 of 2 tensors are not finite \(the first: weight\); train it again"
+    ):
+        weights.put(backbone(), tmp_path)

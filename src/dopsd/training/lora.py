@@ -172,11 +172,11 @@ def load(transformer: Any, folder: Path, merge: bool = True) -> int:
     """
     file = folder / FILE
     given, settings = read(folder)
+    _check_fits(transformer, given, settings, file)
     if STUDENT in getattr(transformer, "peft_config", {}):
         if merge:
             transformer.unfuse_lora()
         transformer.delete_adapters(STUDENT)
-    _check_fits(transformer, given, settings, file)
     try:
         transformer.load_lora_adapter(folder, weight_name=FILE, prefix="transformer", adapter_name=STUDENT)
     except (RuntimeError, ValueError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Trainings that are killed at random: killed.py KIND FOLDER KILLS SEED -> a line of JSON (see test_kills.py).
+"""Trainings that are killed at random: killed.py GIVEN.json -> a line of JSON (see test_kills.py).
 
 This process imports everything and opens the model once; every attempt is a fork of it, so that it begins in moments.
 """
@@ -22,13 +22,12 @@ import tiny
 import torch
 
 from dopsd import backbones
-from dopsd.config.params import load
+from dopsd.config.backbone import ZImage
+from dopsd.config.train import Train
 from dopsd.sets.jsonl import read_set
 from dopsd.training.loop import train
 from dopsd.training.results import LOG_FILE, TIME_FILE
-from dopsd.world.concepts import write_concept_set
 
-ROOT = Path(__file__).parents[2]
 KINDS = {
     "lora": ("dopsd", {}, 1),
     "full": ("dopsd", {"tune": "full"}, 1),
@@ -41,16 +40,13 @@ KINDS = {
 class Trainings:
     """One kind of training, in a folder."""
 
-    def __init__(self, kind: str, folder: Path):
+    def __init__(self, kind: str, folder: Path, backbone: dict, settings: dict, manifest: str):
         method, changes, self.processes = KINDS[kind]
-        params = load(ROOT / "params.yaml")
         self.folder, self.method = folder, tiny.method(method)
-        short = {"steps": 8, "checkpoints": (3,), "batch_size": 2, "lora_rank": 2, "lora_alpha": 4, "save_every": 1e-9}
-        self.settings = params.train.model_copy(update=short | changes)
-        paths = {"model": str(ROOT / params.backbone.model), "vlm": str(ROOT / params.backbone.vlm), "device": "cpu"}
-        write_concept_set("beacon", folder / "beacon", images=2, seed=0)
-        self.items = read_set(folder / "beacon" / "data.jsonl")
-        self.model = backbones.load(params.backbone.model_copy(update=paths))
+        often = {"steps": 8, "checkpoints": (3,), "batch_size": 2, "save_every": 1e-9}
+        self.settings = Train.model_validate(settings).model_copy(update=often | changes)
+        self.items = read_set(Path(manifest))
+        self.model = backbones.load(ZImage.model_validate(backbone))
         _ = self.model.transformer  # opened once for all forks
 
     def start(self, work: str) -> list[int]:
@@ -101,10 +97,9 @@ class Trainings:
         return "write" if writes() else "between"
 
 
-def main(kind: str, folder: Path, kills: int, seed: int) -> None:
+def main(kind: str, folder: str, kills: int, **given) -> None:
     torch.set_num_threads(1)
-    these, chance = Trainings(kind, folder), random.Random(seed)
-    begun = time.monotonic()
+    these, chance = Trainings(kind, Path(folder), **given), random.Random(kind)
     whole = these.finish("whole")  # encodes, too
     begun = time.monotonic()
     assert these.finish("again") == whole
@@ -113,12 +108,12 @@ def main(kind: str, folder: Path, kills: int, seed: int) -> None:
     work = 0
     while sum(m != "nothing" for m in met) < kills:
         work += 1
-        for _ in range(chance.randint(1, 3)):
-            met.append(these.kill(str(work), chance.uniform(0, lasts), in_a_write=chance.random() < 0.5))
+        for left in (0.9, 0.5)[: chance.randint(1, 2)]:  # of the training, more or less
+            met.append(these.kill(str(work), chance.uniform(0, left * lasts), in_a_write=chance.random() < 0.5))
         assert these.finish(str(work)) == whole, (work, met)
     counts = {what: met.count(what) for what in ("write", "between", "nothing")}
     print(json.dumps(counts | {"trainings": work, "files": len(whole), "seconds": round(lasts, 2)}))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    main(**json.loads(Path(sys.argv[1]).read_text()))

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import tiny
 import torch
+from safetensors.torch import save_file
 
 from dopsd.method.context import Condition
 from dopsd.objectives import Batch
@@ -43,6 +44,49 @@ class Visits:
 
     def draw(self, n, rng):
         return [visit(rng.randrange(8)) for _ in range(n)]
+
+
+class Settings(SimpleNamespace):
+    def model_dump(self, exclude=()):
+        return {k: v for k, v in vars(self).items() if k not in exclude}
+
+
+class Model:
+    """A backbone whose transformer is one linear layer, and whose encoders are a line each: a training takes moments."""
+
+    device, dtype = torch.device("cpu"), torch.float32
+
+    def __init__(self, **settings):
+        self.settings = Settings(quantize="none", **settings)
+        self.transformer = torch.nn.Linear(1, 1)
+        self.transformer.save_pretrained = lambda folder: (
+            folder.mkdir(),
+            save_file(self.transformer.state_dict(), folder / "model.safetensors"),
+        )
+        with torch.no_grad():
+            self.transformer.weight.fill_(0.5)
+            self.transformer.bias.fill_(1.0)
+        self.asked = []
+
+    def encode(self, images):
+        return images.mean((2, 3), keepdim=True)
+
+    def context(self, prompts, images=None, references=None):
+        self.asked.append("seen" if images else "text")
+        return [Condition(torch.full((1, 1), 2.0 if images else 1.0))] * len(prompts)
+
+    def free_encoders(self):
+        pass
+
+    def velocity(self, x, t, context):
+        told = torch.stack([c.features.mean() for c in context])[:, None, None, None]
+        return self.transformer.weight * x + self.transformer.bias * told
+
+    def step_grid(self, steps, size):
+        return torch.linspace(0, 1, steps + 1)
+
+    def random_times(self, n, size, generator):
+        return torch.rand(n, generator=generator)
 
 
 def visit(i: int) -> Visit:

@@ -9,7 +9,8 @@ from dopsd.method.rollout import sample
 from dopsd.objectives import Batch
 from dopsd.support.errors import UserError
 from dopsd.support.pictures import to_pil
-from dopsd.training.loop import Training, save_weights
+from dopsd.training.loop import Training
+from dopsd.training.results import save_weights
 from dopsd.training.weights import WHOLE, begin, put
 
 PROMPTS = ["a red disc on sand , photo style", "please draw a [V]"]

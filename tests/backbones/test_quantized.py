@@ -6,7 +6,7 @@ import torch
 from dopsd import backbones
 from dopsd.backbones import quantized
 from dopsd.support.errors import UserError
-from dopsd.training.loop import save_weights
+from dopsd.training.results import save_weights
 from dopsd.training.weights import begin, put
 
 

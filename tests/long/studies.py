@@ -161,12 +161,12 @@ class Study:
     def keys(self, folder: str = "models/lora") -> dict[str, str]:
         """{method/concept/seed: key} of published cells."""
         root = self.folder / folder
-        cards = sorted(root.rglob("cell.json"))
-        return {c.parent.relative_to(root).as_posix(): json.loads(c.read_text())["key"] for c in cards}
+        owners = {c.parent: json.loads(c.read_text())["owner"] for c in sorted(root.rglob("sealed.json"))}
+        return {f.relative_to(root).as_posix(): o["cell"] for f, o in owners.items() if "cell" in o}
 
     def finished(self) -> dict[str, int]:
         """{key: when it was finished} of the cells in the store."""
-        cards = (self.folder / "models/store").glob("*/cell.json")
+        cards = (self.folder / "models/store").glob("*/sealed.json")
         return {c.parent.name: c.stat().st_mtime_ns for c in cards}
 
     def clone(self, folder: Path, site: Path) -> Study:

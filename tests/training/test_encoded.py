@@ -16,6 +16,7 @@ from safetensors import safe_open
 
 from dopsd.method.context import Condition
 from dopsd.sets.items import Item
+from dopsd.support import sealed
 from dopsd.training import encoded
 from dopsd.training.encoded import Encoded, Visit, content, digest, encode, model_content
 
@@ -160,8 +161,8 @@ def test_a_cache_is_used_again_and_only_for_what_it_is_of(tmp_path, item):
 
     assert asked() == 2 and asked() == 0
     (file,) = cache.iterdir()
-    assert file.suffix == ".safetensors" and len(file.stem) == 16
-    with safe_open(file, "pt") as opened:
+    assert len(file.name) == 16 and {f.name for f in file.iterdir()} == {encoded.FILE, sealed.FILE}
+    with safe_open(file / encoded.FILE, "pt") as opened:
         assert json.loads(opened.metadata()["captions"]) == item.captions
     assert asked(with_teacher=False) == 1 and asked(layer=-3) == 2
     moved = Item(item.file, item.size, item.captions, "another name")
@@ -182,8 +183,7 @@ def test_a_cache_file_appears_whole(tmp_path, item, monkeypatch):
     monkeypatch.setattr(encoded, "save_file", broken)
     with pytest.raises(KeyboardInterrupt):
         Encoded(Encoders(), [item], True, tmp_path / "cache")
-    assert written[0].endswith(f".safetensors.{os.getpid()}.tmp")
-    assert not list((tmp_path / "cache").glob("*.safetensors"))
+    assert written == [encoded.FILE] and not list((tmp_path / "cache").iterdir())
 
 
 def test_a_bar_shows_how_sets_of_several_pictures_are_encoded(tmp_path, monkeypatch):

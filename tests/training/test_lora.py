@@ -1,13 +1,16 @@
 """Adapters on a tiny random transformer."""
 
+import random
 from types import SimpleNamespace
 
 import pytest
 import torch
 from diffusers import ZImagePipeline, ZImageTransformer2DModel
 from peft.tuners.tuners_utils import BaseTunerLayer
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
+from dopsd.support import sealed
 from dopsd.support.errors import UserError
 from dopsd.training import lora
 
@@ -161,7 +164,92 @@ def test_an_adapter_that_is_missing_or_broken_is_one_clear_error(tmp_path):
     saved(tmp_path, 0)
     model = transformer()
     model.layers[0].attention.to_q = torch.nn.Linear(32, 48)
-    said = r"does not fit this model \(Error\(s\) in loading state_dict for .+:\); train it again$"
+    said = r"does not fit this model: 1 of 6 layers \(layers\.0\.attention\.to_q: .* where the layer is \(48, 32\)\); choose "
     with pytest.raises(UserError, match=rf"weights\.safetensors: {said}") as raised:
         lora.load(model, tmp_path)
     assert "\n" not in str(raised.value)
+
+
+def rewritten(folder, change) -> None:
+    """The LoRA of a folder with its tensors changed, under the same metadata."""
+    with safe_open(folder / lora.FILE, "pt") as f:
+        metadata = f.metadata()
+    tensors = load_file(folder / lora.FILE)
+    save_file(change(tensors), folder / lora.FILE, metadata)
+
+
+A = "transformer.layers.0.attention.to_q.lora_A.weight"
+B = A.replace("lora_A", "lora_B")
+HALF = "transformer.layers.0.feed_forward.w2."
+CHANGES = {
+    "no tensors": (lambda t: {}, "no tensors"),
+    "of another model": (
+        lambda t: {k.replace("to_q", "to_x"): v for k, v in t.items()},
+        r"6 of 9 layers \(context_refiner\.0\.attention\.to_x: this model has no such layer\); choose the model that it was",
+    ),
+    "of another program": (
+        lambda t: {"lora_unet_x.alpha": torch.ones(1)},
+        "lora_unet_x.alpha is no name of a LoRA on a",
+    ),
+    "half": (lambda t: {k: v for k, v in t.items() if k != B}, r"\(layers\.0\.attention\.to_q: lora_B is missing\)"),
+    "some missing": (
+        lambda t: {k: v for k, v in t.items() if not k.startswith(HALF)},
+        r"1 of 6 layers \(layers\.0\.feed_forward\.w2: missing, though the file says that it is tuned\)",
+    ),
+    "another rank": (
+        lambda t: t | {A: torch.ones(2, 32), B: torch.ones(32, 2)},
+        r"1 of 6 layers \(layers\.0\.attention\.to_q: rank 2, where the file says 3\)",
+    ),
+    "another shape": (lambda t: t | {B: torch.ones(33, 3)}, r"\(33, 3\) x \(3, 32\), where the layer is \(32, 32\)"),
+    "not finite": (
+        lambda t: t | {B: torch.full((32, 3), float("nan"))},
+        rf"1 of 12 tensors are not finite \(the first: {B}\); train it again",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+def test_tensors_that_cannot_all_be_applied_are_an_error_and_which(tmp_path, kind):
+    saved(tmp_path, 0)
+    change, said = CHANGES[kind]
+    rewritten(tmp_path, change)
+    model = transformer()
+    before = speak(model)
+    with pytest.raises(UserError, match=said) as raised:
+        lora.load(model, tmp_path)
+    assert str(raised.value).startswith(f"{tmp_path / lora.FILE}: ") and "\n" not in str(raised.value)
+    assert torch.equal(speak(model), before)
+
+
+@pytest.mark.parametrize("content", [b"", b"torn", b"\xff" * 64, b"\x08" + b"\0" * 7 + b"{}      "])
+def test_what_is_no_file_of_tensors_is_one_clear_error(tmp_path, content):
+    (tmp_path / lora.FILE).write_bytes(content)
+    with pytest.raises(UserError, match=r"weights\.safetensors: (not a readable safetensors file|no tensors)"):
+        lora.read(tmp_path)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_loading_says_how_many_tensors_were_applied(tmp_path, dtype):
+    saved(tmp_path, 0)
+    assert lora.load(transformer(dtype), tmp_path, merge=False) == 12
+    weights, settings = lora.read(tmp_path)
+    assert len(weights) == 12 and (settings["r"], settings["lora_alpha"]) == (3, 6.0)
+    assert not any(k.startswith("transformer.") for k in weights)
+
+
+def test_of_flipped_bits_in_a_sealed_lora_none_is_unnoticed(tmp_path):
+    saved(tmp_path, 0)
+    sealed.seal(tmp_path, {"training": "x"})
+    model, chance = transformer(), random.Random(0)
+    lora.load(model, tmp_path)
+    drawn = speak(model)
+    for _ in range(200):
+        file = tmp_path / chance.choice([lora.FILE, sealed.FILE])
+        good = file.read_bytes()
+        bit, torn = chance.randrange(8 * len(good)), bytearray(good)
+        torn[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(torn)
+        with pytest.raises(UserError, match=f"{file.name}: damaged"):
+            lora.load(model, tmp_path)
+        file.write_bytes(good)
+    assert torch.equal(speak(model), drawn)

@@ -7,7 +7,9 @@ import pytest
 import small
 from small import RATE, Visits, training
 
-from dopsd.training.loop import Preview, Stopped, run, save_weights, write_log
+from dopsd.training import results, state
+from dopsd.training.loop import Preview, Stopped, run
+from dopsd.training.results import save_weights, write_log
 
 
 @pytest.fixture
@@ -35,18 +37,20 @@ def started(options, monkeypatch, tmp_path):
         return advance(parts)
 
     monkeypatch.setattr(one, "advance", slow)
-    monkeypatch.setattr("dopsd.training.loop.state.save", lambda file, state: seen.states.append((file, state["step"])))
-    monkeypatch.setattr("dopsd.training.loop.save_weights", lambda weights, folder: seen.kept.append(folder.name))
+    states, kept = seen.states, seen.kept
+    monkeypatch.setattr(state, "keep", lambda at, made, owner, most: states.append((at, made["step"], owner, most)))
+    monkeypatch.setattr(results, "save_weights", lambda weights, at, owner: kept.append(f"{at.name} of {owner}"))
     return one, seen, tmp_path
 
 
 def test_a_run_keeps_draws_saves_and_logs_when_it_is_due(started):
     one, seen, folder = started
-    (folder / "state.pt").touch()
-    run(one, Visits(), folder, "test", Preview(3, seen.previews.append))
+    for name in ("state-0000002", "step-0002"):
+        (folder / name).mkdir()
+    run(one, Visits(), folder, "me", "test", Preview(3, seen.previews.append))
     assert seen.previews == [0, 3, 4]
-    assert seen.kept == ["step-0001", "step-0003", "step-0004"]
-    assert seen.states == [(folder / "state.pt", 2)]  # not at the end
+    assert seen.kept == [f"step-000{i} of me" for i in (1, 3, 4)]
+    assert seen.states == [(folder, 2, "me", 2)]  # not at the end
     assert sorted(f.name for f in folder.iterdir()) == ["loss.csv", "time.json"]
     rows = [row.split(",") for row in (folder / "loss.csv").read_text().splitlines()]
     assert [row[0] for row in rows] == ["step", "1", "2", "3", "4"]
@@ -73,8 +77,8 @@ def test_a_run_that_is_asked_to_stop_saves_after_its_step(started, monkeypatch):
 
     monkeypatch.setattr("dopsd.training.loop.asked_to_stop", asked)
     with pytest.raises(Stopped, match=r"^stopped after step 1 of 4; the same command goes on from there$"):
-        run(one, Visits(), folder, "test", Preview(2, seen.previews.append))
-    assert seen.states == [(folder / "state.pt", 1)] and seen.previews == [0] and not list(folder.iterdir())
+        run(one, Visits(), folder, "me", "test", Preview(2, seen.previews.append))
+    assert seen.states == [(folder, 1, "me", 2)] and seen.previews == [0] and not list(folder.iterdir())
 
 
 class Bar:
@@ -103,7 +107,7 @@ def test_the_bar_says_where_a_training_is(started, monkeypatch, main):
     monkeypatch.setattr("dopsd.training.loop.progress", lambda **how: bars.append(Bar(**how)) or bars[-1])
     monkeypatch.setattr("dopsd.training.loop.memory", lambda device: f"memory of {device}")
     monkeypatch.setattr(type(one.accelerator), "is_main_process", main)
-    run(one, Visits(), folder, "corgi", None)
+    run(one, Visits(), folder, "me", "corgi", None)
     (bar,) = bars
     assert bar.how == {"total": 4, "initial": 2, "desc": "corgi", "shown": main} and bar.steps == 2
     assert bar.said == [{"loss": f"{row[1]:.4f}", "memory": "memory of cpu"} for row in one.log]
@@ -112,7 +116,7 @@ def test_the_bar_says_where_a_training_is(started, monkeypatch, main):
 def test_a_run_that_goes_on_draws_no_first_preview(started):
     one, seen, folder = started
     one.step = 3
-    run(one, Visits(), folder, "test", Preview(9, seen.previews.append))
+    run(one, Visits(), folder, "me", "test", Preview(9, seen.previews.append))
     assert seen.previews == [4] and len(one.log) == 1
 
 
@@ -126,21 +130,23 @@ def test_only_the_main_process_writes(started):
         clip_grad_norm_=one.accelerator.clip_grad_norm_,
         wait_for_everyone=lambda: seen.states.append("waited"),
     )
-    run(one, Visits(), folder, "test", Preview(4, seen.previews.append))
+    run(one, Visits(), folder, "me", "test", Preview(4, seen.previews.append))
     assert seen.previews == [0, 4] and seen.kept == [] and seen.states == ["waited"] and not list(folder.iterdir())
 
 
 def test_weights_are_written_whole_in_place_of_older_ones(tmp_path):
     class Written:
         def save(self, folder):
-            assert not list(folder.iterdir()) and folder.name == "step-0001.tmp"
+            assert not list(folder.iterdir()) and folder.name == ".tmp-step-0001"
             (folder / "new").touch()
 
-    for old in ("step-0001", "step-0001.tmp"):
+    for old in ("step-0001", ".tmp-step-0001", ".old-step-0001"):
         (tmp_path / old).mkdir()
         (tmp_path / old / "old").touch()
     save_weights(Written(), tmp_path / "step-0001")
-    assert [str(f.relative_to(tmp_path)) for f in sorted(tmp_path.rglob("*"))] == ["step-0001", "step-0001/new"]
+    assert [str(f.relative_to(tmp_path)) for f in sorted(tmp_path.rglob("*"))] == [
+        "step-0001", "step-0001/new", "step-0001/sealed.json",
+    ]  # fmt: skip
 
 
 def test_a_log_is_a_row_a_step(tmp_path):

@@ -3,6 +3,7 @@ import os
 import pytest
 import torch
 
+from dopsd.support import files
 from dopsd.support.errors import UserError
 from dopsd.training import state
 
@@ -30,15 +31,15 @@ def test_a_state_comes_back_and_leaves_nothing_beside_it(tmp_path):
 
 def test_all_of_a_state_is_on_the_disk_before_it_takes_its_place(tmp_path, monkeypatch):
     sizes = []
-    monkeypatch.setattr(state.os, "fsync", lambda number: sizes.append(os.fstat(number).st_size))
+    monkeypatch.setattr(files.os, "fsync", lambda number: sizes.append(os.fstat(number).st_size))
     state.save(tmp_path / "state.pt", {"step": 1})
-    assert sizes == [(tmp_path / "state.pt").stat().st_size]
+    assert sizes[0] == (tmp_path / "state.pt").stat().st_size and len(sizes) == 2  # the file, then its folder
 
 
 def test_a_state_that_is_killed_while_written_leaves_the_old_one(tmp_path, monkeypatch):
     file = tmp_path / "state.pt"
     state.save(file, {"step": 1})
-    monkeypatch.setattr(state.os, "fsync", lambda number: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(files.os, "fsync", lambda number: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         state.save(file, {"step": 2})
     assert state.load(file)["step"] == 1

@@ -3,62 +3,20 @@
 import gc
 import json
 import weakref
-from types import SimpleNamespace
 
 import pytest
 import tiny
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+from small import Model
 
-from dopsd.method.context import Condition
 from dopsd.sets.items import Item
+from dopsd.support.files import replace
 from dopsd.training import loop, state
 from dopsd.training.encoded import content
-from dopsd.training.loop import LOG_FILE, Preview, Training, publish, save_weights, train
-
-
-class Settings(SimpleNamespace):
-    def model_dump(self, exclude=()):
-        return {k: v for k, v in vars(self).items() if k not in exclude}
-
-
-class Model:
-    """A backbone whose transformer is one linear layer."""
-
-    device, dtype = torch.device("cpu"), torch.float32
-
-    def __init__(self, **settings):
-        self.settings = Settings(quantize="none", **settings)
-        self.transformer = torch.nn.Linear(1, 1)
-        self.transformer.save_pretrained = lambda folder: (
-            folder.mkdir(),
-            save_file(self.transformer.state_dict(), folder / "model.safetensors"),
-        )
-        with torch.no_grad():
-            self.transformer.weight.fill_(0.5)
-            self.transformer.bias.fill_(1.0)
-        self.asked = []
-
-    def encode(self, images):
-        return images.mean((2, 3), keepdim=True)
-
-    def context(self, prompts, images=None, references=None):
-        self.asked.append("seen" if images else "text")
-        return [Condition(torch.full((1, 1), 2.0 if images else 1.0))] * len(prompts)
-
-    def free_encoders(self):
-        pass
-
-    def velocity(self, x, t, context):
-        told = torch.stack([c.features.mean() for c in context])[:, None, None, None]
-        return self.transformer.weight * x + self.transformer.bias * told
-
-    def step_grid(self, steps, size):
-        return torch.linspace(0, 1, steps + 1)
-
-    def random_times(self, n, size, generator):
-        return torch.rand(n, generator=generator)
+from dopsd.training.loop import Preview, Training, train
+from dopsd.training.results import LOG_FILE, save_weights
 
 
 @pytest.fixture
@@ -92,7 +50,13 @@ def test_a_training_lies_under_the_fingerprint_of_all_that_it_depends_on(trained
     parts = ("dopsd", method.settings.model_dump(), [content(item)], options.result(), 3, 0.01)
     done = trained()
     assert done == tmp_path / "work" / state.fingerprint(*parts, {"quantize": "none", "dtype": "x"})
-    assert sorted(f.name for f in done.iterdir()) == ["loss.csv", "step-0002", "step-0004", "time.json"]
+    assert sorted(f.name for f in done.iterdir()) == [
+        "identity.json",
+        "loss.csv",
+        "step-0002",
+        "step-0004",
+        "time.json",
+    ]
     others = [
         trained(method=tiny.method("sft")),
         trained(method=tiny.method("dopsd", ema=0.5)),
@@ -178,12 +142,12 @@ def test_publishing_moves_a_folder_in_place_of_an_older_one(tmp_path):
     (tmp_path / "done").mkdir()
     (tmp_path / "done" / "new").touch()
     number = (tmp_path / "done" / "new").stat().st_ino
-    publish(tmp_path / "done", tmp_path / "deep" / "er" / "out")
+    replace(tmp_path / "done", tmp_path / "deep" / "er" / "out")
     assert [f.name for f in (tmp_path / "deep" / "er" / "out").iterdir()] == ["new"]
     assert (tmp_path / "deep" / "er" / "out" / "new").stat().st_ino == number  # renamed, not copied
     (tmp_path / "done").mkdir()
     (tmp_path / "done" / "newer").touch()
-    publish(tmp_path / "done", tmp_path / "deep" / "er" / "out")
+    replace(tmp_path / "done", tmp_path / "deep" / "er" / "out")
     assert [f.name for f in (tmp_path / "deep" / "er" / "out").iterdir()] == ["newer"]
     assert not (tmp_path / "done").exists()
 

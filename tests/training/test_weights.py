@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from dopsd.support import sealed
 from dopsd.support.errors import UserError
 from dopsd.training import weights
 from dopsd.training.weights import Adapter, Offloaded, Whole, begin
@@ -12,6 +13,8 @@ from dopsd.training.weights import Adapter, Offloaded, Whole, begin
 
 class Layer(torch.nn.Linear):
     """A linear layer that saves itself as diffusers' models do."""
+
+    unknown = ()
 
     def __init__(self, dtype=torch.float32):
         super().__init__(2, 1, bias=True, dtype=dtype)
@@ -25,11 +28,11 @@ class Layer(torch.nn.Linear):
         torch.save(self.state_dict(), folder / "model.pt")
 
     @classmethod
-    def from_pretrained(cls, folder, use_safetensors):
-        assert use_safetensors is True
+    def from_pretrained(cls, folder, use_safetensors, output_loading_info):
+        assert use_safetensors is True and output_loading_info is True
         layer = cls()
         layer.load_state_dict(torch.load(folder / "model.pt"))
-        return layer
+        return layer, {"missing_keys": [], "unexpected_keys": cls.unknown}
 
 
 def backbone(dtype=torch.float32, quantize="none"):
@@ -176,7 +179,7 @@ def test_saved_weights_are_the_students_and_are_put_on_another_backbone(offload,
     tuned.save(tmp_path)
     assert [f.name for f in tmp_path.iterdir()] == ["transformer"]
     other = backbone()
-    weights.put(other, tmp_path)
+    assert weights.put(other, tmp_path) == 2
     assert values(other.transformer.parameters()) == [2.0, 3.0, 4.0]
 
 
@@ -218,3 +221,25 @@ def test_an_adapters_teacher_is_an_adapter_beside_it(backbone, train_settings):
     tuned.restore(kept)
     for a, b in zip(theirs, tuned.parameters, strict=True):
         assert torch.equal(a, b) and a.any()
+
+
+def test_whole_weights_that_are_damaged_not_finite_or_of_other_names_are_one_clear_error(tmp_path, monkeypatch):
+    tuned = begin(backbone(), settings(), 0)
+    tuned.save(tmp_path)
+    sealed.seal(tmp_path, "me")
+    assert weights.put(backbone(), tmp_path) == 2
+    with monkeypatch.context() as patch:
+        patch.setattr(Layer, "unknown", ["strange"])
+        with pytest.raises(UserError, match=r"fit this model \(1 tensors are missing or unknown, e\.g\. strange\)"):
+            weights.put(backbone(), tmp_path)
+    with torch.no_grad():
+        tuned.parameters[0].fill_(float("inf"))
+    (tmp_path / "transformer" / "model.pt").unlink()
+    torch.save(tuned.backbone.transformer.state_dict(), tmp_path / "transformer" / "model.pt")
+    with pytest.raises(sealed.Damaged, match=r"model\.pt: damaged"):
+        weights.put(backbone(), tmp_path)
+    (tmp_path / sealed.FILE).unlink()
+    with pytest.raises(
+        UserError, match=r"/transformer: 1 of 2 tensors are not finite \(the first: weight\); train it again"
+    ):
+        weights.put(backbone(), tmp_path)

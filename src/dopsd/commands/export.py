@@ -5,32 +5,15 @@ alpha / rank is folded into B, so that a tool which knows nothing of alpha appli
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from dopsd.backbones.base import Backbone
-from dopsd.support.errors import UserError
 from dopsd.training import lora
-
-
-def read(folder: Path) -> tuple[dict[str, Tensor], dict]:
-    """A checkpoint's LoRA -> (weights by layer, without the transformer's prefix; its peft settings)."""
-    file = folder / lora.FILE
-    if not file.exists():
-        raise UserError(f"{file}: no LoRA there; name a folder that a training with tune: lora wrote (step-XXXX)")
-    with safe_open(file, "pt") as f:
-        weights = {k.removeprefix("transformer."): f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 - no mapping
-        metadata = f.metadata() or {}
-    plain = json.loads(metadata.get("lora_adapter_metadata", "{}"))
-    settings = {k.removeprefix("transformer."): v for k, v in plain.items()}
-    if "r" not in settings or "lora_alpha" not in settings:
-        raise UserError(f"{file}: its metadata does not say rank and alpha; export the file that the training wrote")
-    return weights, settings
+from dopsd.training.lora import read
 
 
 def folded(weights: dict[str, Tensor], settings: dict) -> tuple[dict[str, Tensor], dict]:

@@ -23,11 +23,12 @@ from dopsd.report.grids import picture_grid, save
 from dopsd.sets.items import Item
 from dopsd.sets.listing import mark
 from dopsd.support.errors import UserError
-from dopsd.support.files import read_json
+from dopsd.support.files import read_json, replace
 from dopsd.support.pictures import to_bytes
 from dopsd.support.seeds import stream
 from dopsd.training.encoded import Encoded
-from dopsd.training.loop import LOG_FILE, Preview, publish, train
+from dopsd.training.loop import Preview, train
+from dopsd.training.results import LOG_FILE
 from dopsd.training.weights import WHOLE, put
 
 PREVIEW = 320  # pixels a side of a picture in previews and galleries
@@ -124,7 +125,7 @@ def tune(preset: Preset, items: list[Item], name: str, out: Path, measured: bool
         show({"untouched": before, "tuned": after}, gallery.prompts, out / "gallery.png")
         recipe = yaml.safe_dump(preset.model_dump(mode="json"), sort_keys=False)
         (out / "preset.yaml").write_text(recipe, encoding="utf-8")
-        publish(finished, out / "checkpoints")
+        replace(finished, out / "checkpoints")
         card(out, preset, items, name)
     state.wait_for_everyone()
     backbone.transformer = None

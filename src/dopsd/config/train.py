@@ -28,6 +28,7 @@ class Train(Section):
     merged_teacher: bool
     checkpoints: tuple[Count, ...]
     save_every: Positive
+    states: Count
 
     @property
     def kept(self) -> tuple[int, ...]:
@@ -36,7 +37,7 @@ class Train(Section):
 
     def result(self) -> dict:
         """All that the result depends on: a plain dict without what changes only how long it takes or how often it saves."""
-        return self.model_dump(exclude={"cuda_graphs", "save_every"})
+        return self.model_dump(exclude={"cuda_graphs", "save_every", "states"})
 
     @model_validator(mode="after")
     def _fits(self) -> Train:

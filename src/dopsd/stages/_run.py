@@ -1,14 +1,15 @@
-"""What all stages share: the command line and the one-line error."""
+"""What all stages share: the command line, the lock, the one-line error."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import typer
 
-from dopsd.support.errors import UserError
+from dopsd.support.alone import alone, follow_dvc
+from dopsd.support.errors import UserError, reported
 
 Found = TypeVar("Found")
 
@@ -21,9 +22,9 @@ def section(found: Found | None, name: str) -> Found:
 
 
 def run(main: Callable) -> None:
-    """Run a stage's function as a command; a UserError is printed in one line and the exit status is 1."""
-    try:
-        typer.run(main)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+    """Run a stage's function as a command, alone in the study's folder. What a person can mend is one line and an exit
+    status; a stage ends with the `dvc` that started it, however that ends."""
+    with reported():
+        follow_dvc()
+        with alone(Path(), "a stage of the study"):
+            typer.run(main)

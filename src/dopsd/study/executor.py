@@ -14,6 +14,7 @@ import torch
 from tqdm import tqdm
 
 from dopsd.config.study import Execute
+from dopsd.support.alone import follow
 from dopsd.support.errors import UserError
 
 Result = TypeVar("Result")
@@ -60,6 +61,12 @@ def _in_place(function: Callable[..., Result], place: Place, number: int, *argum
         torch.set_num_threads(before)
 
 
+def _followed(parent: int, function: Callable[..., Result], *arguments) -> tuple[int, Result]:
+    """`_in_place` in a worker, which ends when the process that gave it its job has."""
+    follow(parent, "the process that runs the cells")
+    return _in_place(function, *arguments)
+
+
 def _caught(function: Callable[..., Result], place: Place, number: int, *arguments) -> tuple[int, Result | UserError]:
     """`_in_place` on a cluster, where an error that is raised comes back as a trace of text only."""
     try:
@@ -81,7 +88,8 @@ def side_by_side(
     if settings.cluster != "none":
         return _on_cluster(function, jobs, settings, device, what, work)
     at = places(settings, device)[: len(jobs)]
-    calls = (joblib.delayed(_in_place)(function, at[i % len(at)], i, *job) for i, job in enumerate(jobs))
+    here = os.getpid()
+    calls = (joblib.delayed(_followed)(here, function, at[i % len(at)], i, *job) for i, job in enumerate(jobs))
     parallel = joblib.Parallel(
         len(at),
         return_as="generator_unordered",

@@ -28,7 +28,8 @@ from dopsd.study.train import train_cell
 from dopsd.support import paths
 from dopsd.support.errors import UserError
 from dopsd.support.files import read_json, read_table, write_table
-from dopsd.training.loop import TIME_FILE
+from dopsd.training import identity
+from dopsd.training.results import TIME_FILE
 from dopsd.training.state import fingerprint
 
 
@@ -125,7 +126,7 @@ class Study:
             items, seen = read_set(paths.concept_set(concept) / "data.jsonl"), self._content(concept)
         kinds = {s.kind for s in todo}
         rows = [r for r in self.rows(concept, seed) if r.kind in kinds]
-        given = seen, weights and content(weights, (CARD, TIME_FILE)), self._weights(False)
+        given = seen, weights and content(weights, (CARD, TIME_FILE, identity.FILE)), self._weights(False)
         k = fingerprint("draw", self._draw_key, *given, keys.drawn(rows, described), todo)
         at = {s.step: weights / f"step-{s.step:04d}" for s in todo} if weights else {}
         arguments = (p.backbone, at, rows, items, seed, described, todo, p.evaluate.batch_size)

@@ -17,10 +17,11 @@ from dopsd.objectives import Needs
 from dopsd.study import grid
 from dopsd.study.grid import Cell
 from dopsd.study.pipeline import Study
+from dopsd.study.store import CARD
 from dopsd.support import paths
 from dopsd.support.errors import UserError
 from dopsd.support.files import read_json
-from dopsd.training.loop import TIME_FILE
+from dopsd.training.results import TIME_FILE
 
 
 def forwards_a_sample(needs: Needs) -> int:
@@ -120,7 +121,7 @@ def table(rows: list[Row]) -> pd.DataFrame:
 
 def disk(study: Study, rows: list[Row]) -> str:
     """What the kept cells take, and what those to run will, if they are as large on average."""
-    folders = [f for f in study.store.folder.glob("*") if (f / "cell.json").exists()]
+    folders = [f for f in study.store.folder.glob("*") if (f / CARD).exists()]
     if not folders:
         return "disk: not known before a cell is finished"
     size = sum(f.stat().st_size for folder in folders for f in folder.rglob("*") if f.is_file())

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
+import sys
 from pathlib import Path
+from typing import Any
 
-from dopsd.support.files import read_json, write_json
-from dopsd.training.loop import TIME_FILE
+from dopsd.support import sealed
+from dopsd.support.files import remove, replace, tidy, whole
+from dopsd.training.results import TIME_FILE
 
-CARD = "cell.json"  # in every kept folder: its key, and what it ran on
+CARD = sealed.FILE  # in every kept folder: its key, what it ran on, and every file's checksum
 
 
 def content(path: Path, leave_out: tuple[str, ...] = ()) -> str:
@@ -27,10 +29,16 @@ def content(path: Path, leave_out: tuple[str, ...] = ()) -> str:
     return digest.hexdigest()[:16]
 
 
+def of(key: str) -> dict[str, str]:
+    """The owner that a cell's folder is sealed with."""
+    return {"cell": key}
+
+
 class Store:
     """Finished folders under their keys, on this machine only; DVC and git ignore it, and deleting it loses time only.
 
-    A folder is found here, or where an earlier run (or `dvc pull`) put it, if it says there that it has the key.
+    A folder is found here, or where an earlier run (or `dvc pull`) put it, if its seal says that it has the key and every
+    file is as it was sealed.
     """
 
     def __init__(self, folder: Path):
@@ -45,20 +53,23 @@ class Store:
         return self.folder / "work" / key
 
     def find(self, key: str, published: Path | None = None) -> Path | None:
-        """The finished folder of a key; None where there is none yet."""
+        """The finished folder of a key; None where there is none yet. A damaged one is said on stderr and does not count."""
         for folder in filter(None, (self.place(key), published)):
-            if (folder / CARD).exists() and read_json(folder / CARD).get("key") == key:
-                return folder
+            try:
+                if sealed.owner(folder) == of(key):
+                    sealed.check(folder)
+                    return folder
+            except sealed.Damaged as error:
+                print(f"{error}; it is not taken", file=sys.stderr, flush=True)
         return None
 
-    def put(self, key: str, folder: Path, **facts: object) -> Path:
+    def put(self, key: str, folder: Path, **facts: Any) -> Path:
         """Take a finished folder in, with facts such as the device that it was made on; it appears whole or not at all."""
-        write_json({"key": key, **facts}, folder / CARD)
+        tidy(folder)
+        sealed.seal(folder, of(key), apart=(TIME_FILE,), **facts)
         place = self.place(key)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(place, ignore_errors=True)
-        folder.replace(place)
-        shutil.rmtree(self.work(key), ignore_errors=True)
+        replace(folder, place)
+        remove(self.work(key))
         return place
 
 
@@ -66,21 +77,23 @@ def publish(finished: dict[Path, Path], root: Path) -> None:
     """Copy finished folders to where they belong under `root` (target -> source), and remove there what is none of them.
 
     A target that is there already stays as it is. Folders appear whole or not at all, without the time that they took, which
-    no two equal runs share.
+    no two equal runs share. UserError where a source is damaged.
     """
     for target, source in finished.items():
         if source == target or _same(source, target):
             continue
-        temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.copytree(source, temporary, ignore=shutil.ignore_patterns(TIME_FILE))
-        shutil.rmtree(target, ignore_errors=True)
-        temporary.replace(target)
+        with whole(target) as part:
+            shutil.copytree(source, part, ignore=shutil.ignore_patterns(TIME_FILE))
+            sealed.check(part)
     _prune(root, set(finished))
 
 
 def _same(source: Path, target: Path) -> bool:
-    return (target / CARD).exists() and (target / CARD).read_bytes() == (source / CARD).read_bytes()
+    """Whether the target is the source, to the bit."""
+    try:
+        return sealed.sealed(target) == sealed.sealed(source) and bool(sealed.check(target))
+    except sealed.Damaged:
+        return False
 
 
 def _prune(folder: Path, keep: set[Path]) -> None:
@@ -90,7 +103,5 @@ def _prune(folder: Path, keep: set[Path]) -> None:
             continue
         if child.is_dir() and any(child in k.parents for k in keep):
             _prune(child, keep)
-        elif child.is_dir():
-            shutil.rmtree(child)
         else:
-            child.unlink()
+            remove(child)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from dopsd.backbones.base import Backbone
 from dopsd.config.backbone import Model
 from dopsd.method.context import Condition, Context
 from dopsd.sets.items import Item
+from dopsd.support import sealed
+from dopsd.support.errors import UserError
+from dopsd.support.files import whole
 from dopsd.support.pictures import from_pil
 from dopsd.support.progress import progress
 from dopsd.training import state
+from dopsd.training.tensors import read
+
+FILE = "features.safetensors"  # in the folder of a picture's features
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Visit:
 
 def digest(file: Path) -> str:
     """What is in a file, in sixteen hex digits."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    return sealed.digest(file)[:16]
 
 
 def content(item: Item) -> dict:
@@ -87,7 +91,8 @@ class Encoded:
     """A set, encoded. Pictures of one size form a bucket; every batch is of one bucket.
 
     cache: a folder where features are kept under a name made of all that they depend on (images, captions, sizes, model), so
-    that a second training of the same pictures does not load the encoders; None keeps nothing.
+    that a second training of the same pictures does not load the encoders; None keeps nothing. Damaged ones, and those of
+    another model or picture, are said and made anew.
     """
 
     def __init__(self, backbone: Backbone, items: list[Item], with_teacher: bool, cache: Path | None = None):
@@ -104,14 +109,21 @@ class Encoded:
     def _tensors(backbone: Backbone, item: Item, with_teacher: bool, cache: Path | None) -> dict[str, Tensor]:
         if cache is None:
             return encode(backbone, item, with_teacher)
-        key = state.fingerprint(content(item), model_content(backbone.settings), with_teacher)
-        file = cache / f"{key}.safetensors"
-        if not file.exists():
-            cache.mkdir(parents=True, exist_ok=True)
-            temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
-            save_file(encode(backbone, item, with_teacher), temporary, {"captions": json.dumps(item.captions)})
-            temporary.replace(file)
-        return load_file(file)
+        mine, model = content(item), model_content(backbone.settings)
+        folder = cache / state.fingerprint(mine, model, with_teacher)
+        owner = {"picture": mine["image"], "captions": state.fingerprint(mine), "encoders": state.fingerprint(model)}
+        if folder.exists():
+            try:
+                sealed.check(folder, owner)
+                return read(folder / FILE)[0]
+            except UserError as error:
+                state.to_stderr(f"{error}; {item.file.name} is encoded anew")
+        tensors = encode(backbone, item, with_teacher)
+        with whole(folder) as part:
+            part.mkdir()
+            save_file(tensors, part / FILE, {"captions": json.dumps(item.captions)})
+            sealed.seal(part, owner)
+        return tensors
 
     def draw(self, n: int, rng: random.Random) -> list[Visit]:
         """n visits of one bucket: buckets by their number of images, then images and captions uniformly."""

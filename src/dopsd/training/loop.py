@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
+import math
 import random
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
@@ -23,19 +22,18 @@ from dopsd.method.context import Context
 from dopsd.objectives import Batch, Method
 from dopsd.sets.items import Item
 from dopsd.support import seeds
+from dopsd.support.alone import alone, follow
 from dopsd.support.errors import UserError
-from dopsd.support.files import sort_metadata, write_json
+from dopsd.support.files import tidy
 from dopsd.support.progress import progress
-from dopsd.training import state
-from dopsd.training.encoded import Encoded, content
+from dopsd.training import results, resume, state
+from dopsd.training.encoded import Encoded
 from dopsd.training.graphs import Recorded
+from dopsd.training.identity import Identity, claim
 from dopsd.training.stop import Stopped, asked_to_stop, memory
 from dopsd.training.teacher import Teacher
-from dopsd.training.weights import Weights, begin
-
-LOG = ("step", "loss", "lr", "grad_norm")
-LOG_FILE = "loss.csv"  # the last file of a training: where it stands, the training is finished
-TIME_FILE = "time.json"  # how long it took: apart, since no two equal trainings share it
+from dopsd.training.tensors import finite
+from dopsd.training.weights import begin
 
 
 @dataclass(frozen=True)
@@ -134,10 +132,19 @@ class Training:
         if self.teacher:
             self.teacher.update()
         value = float(loss)  # the first wait for the GPU: all that follows the passes is queued while it is at them
-        if value != value:
-            raise UserError(f"the loss is not a number at step {self.step}; lower the learning rate")
+        for what, number in (("loss", value), ("gradient's norm", float(norm))):
+            if not math.isfinite(number):
+                raise UserError(f"the {what} is not a number at step {self.step}; lower the learning rate")
         self.step += 1
         return value, float(norm)
+
+    def check(self) -> None:
+        """UserError where a weight is not a finite number: a step may break what its loss, taken before it, did not show."""
+        bad = sum(not finite(p.detach()) for p in self.parameters)
+        if bad:
+            raise UserError(
+                f"{bad} of {len(self.parameters)} weights are not finite after step {self.step}; lower the learning rate"
+            )
 
     def _passes(self, part: Batch) -> Tensor:
         """Forward and backward over a part of a batch -> its share of the batch's loss, float64."""
@@ -182,31 +189,28 @@ class Training:
         self.step, self.seconds, self.log = state["step"], state["seconds"], [tuple(row) for row in state["log"]]
 
 
-def save_weights(weights: Weights, folder: Path) -> None:
-    """The student's weights as diffusers reads them; the folder appears whole or not at all."""
-    temporary = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    weights.save(temporary)
-    for file in temporary.rglob("*.safetensors"):
-        sort_metadata(file)
-    publish(temporary, folder)
+def run(
+    training: Training,
+    data: Encoded,
+    folder: Path,
+    owner: Any,
+    name: str,
+    preview: Preview | None,
+    keep_state: bool = False,
+) -> None:
+    """Train to the end, with checkpoints, previews and states to go on from in `folder`, sealed as the owner's. Raises
+    Stopped on Ctrl-C, UserError where a number is none or a disk is full.
 
-
-def write_log(rows: list[tuple], file: Path) -> None:
-    """A row a step; the file appears whole or not at all."""
-    temporary = file.with_name(file.name + ".tmp")
-    with temporary.open("w", newline="", encoding="utf-8") as f:
-        writer = csv.writer(f)
-        writer.writerow(LOG)
-        writer.writerows(rows)
-    temporary.replace(file)
-
-
-def run(training: Training, data: Encoded, folder: Path, name: str, preview: Preview | None) -> None:
-    """Train to the end, with checkpoints, previews and states to go on from in `folder`. Raises Stopped on Ctrl-C."""
+    At every moment something in `folder` can be gone on from: a checkpoint is there before a state that is later, and the log
+    before states are removed. keep_state: the last state stays.
+    """
     settings, main = training.settings, training.accelerator.is_main_process
-    state_file, saved, stopping = folder / "state.pt", time.time(), False
+    saved, stopping = time.time(), False
+
+    def save(most: int) -> None:
+        training.check()
+        state.keep(folder, training.state(), owner, most)
+
     bar = progress(total=settings.steps, initial=training.step, desc=name, shown=main)
     with bar, asked_to_stop() as stop:
         if preview and training.step == 0:
@@ -221,19 +225,20 @@ def run(training: Training, data: Encoded, folder: Path, name: str, preview: Pre
             bar.set_postfix(loss=f"{loss:.4f}", memory=memory(training.backbone.device))
             stopping = training.anyone(stop.asked)
             if main and training.step in settings.kept:
-                save_weights(training.weights, folder / f"step-{training.step:04d}")
+                results.save_weights(training.weights, results.step_folder(folder, training.step), owner)
             if preview and (training.step % preview.every == 0 or training.step == settings.steps):
                 preview.draw(training.step)
             due = stopping or time.time() - saved > settings.save_every
             if main and due and training.step < settings.steps:
-                state.save(state_file, training.state())
+                save(settings.states)
                 saved = time.time()
     if training.step < settings.steps:
         raise Stopped(f"stopped after step {training.step} of {settings.steps}; the same command goes on from there")
     if main:
-        state_file.unlink(missing_ok=True)
-        write_json({"seconds": training.seconds, "steps": training.step}, folder / TIME_FILE)
-        write_log(training.log, folder / LOG_FILE)
+        if keep_state:
+            save(settings.states)
+        results.conclude(folder, training.log, training.seconds, training.step)
+        results.clear(folder, settings.kept, keep_state)
     training.accelerator.wait_for_everyone()
 
 
@@ -249,38 +254,43 @@ def train(
     name: str,
     cache: Path | None = None,
     preview: Preview | None = None,
+    exclusive: bool = False,
+    keep_state: bool = False,
+    earlier: Path | None = None,
 ) -> Path:
-    """Fine-tune on an image-text set -> the folder of the finished training: step-XXXX/ at every checkpoint and loss.csv.
+    """Fine-tune on an image-text set -> the folder of the finished training: step-XXXX/ at every checkpoint, loss.csv and
+    identity.json.
 
     name: of the progress bar. cache: where features are kept (see `Encoded`). Everything stands in a folder of `work` that is
     named after the arguments and the pictures: a killed training goes on from there, bit for bit, when called again with the
-    same ones, and a finished one is not repeated until `publish` has moved it. Raises UserError on a broken set, a broken
-    state or a loss that is not a number, Stopped on Ctrl-C.
+    same ones, and a finished one is not repeated until it is moved away. More steps than before go on, too.
+
+    exclusive: `work` is of one training: another one there is a UserError that says what differs (see `identity.claim`).
+    keep_state: leave the last state, so that a later training of more steps goes on from it. earlier: the folder of a
+    finished training that has one: gone on from where it is of the same course and `work` has no state.
+
+    Raises UserError on a broken set, a number that is none, a full disk; alone.Busy where another process trains in `work`;
+    Stopped on Ctrl-C. States that are damaged or of another training are said on stderr and skipped.
     """
-    identity = (
-        method.name,
-        method.settings.model_dump(),
-        [content(i) for i in items],
-        settings.result(),
-        seed,
-        learning_rate,
-    )
-    folder = work / state.fingerprint(*identity, backbone.settings.model_dump(exclude={"device"}))
-    if (folder / LOG_FILE).exists():
-        return folder
-    folder.mkdir(parents=True, exist_ok=True)
-    with Accelerator(cpu=backbone.device.type == "cpu").main_process_first():
-        data = Encoded(backbone, items, method.needs.seen, cache)
-    training = Training(backbone, method, settings, seed, learning_rate)
-    if left := state.load(folder / "state.pt"):
-        training.restore(left)
-    run(training, data, folder, name, preview)
-    del training.passes  # it holds the training, and recorded graphs hold their memory
+    where = Accelerator(cpu=backbone.device.type == "cpu")
+    if where.num_processes > 1:
+        follow(what="the launcher")
+    with alone(work, f"a training of {name}"):
+        identity = Identity.of(backbone, items, method, settings, seed, learning_rate)
+        owner, folder = identity.owner(), work / identity.name
+        with where.main_process_first():
+            if where.is_main_process:
+                claim(work, identity, exclusive)
+                tidy(folder)
+            if results.finished(folder, settings.kept, owner):
+                if where.is_main_process:
+                    results.clear(folder, settings.kept, keep_state)
+                return folder
+            data = Encoded(backbone, items, method.needs.seen, cache)
+        training = Training(backbone, method, settings, seed, learning_rate)
+        with where.main_process_first():
+            if left := resume.newest(folder, earlier, owner, settings, where.is_main_process):
+                training.restore(left)
+        run(training, data, folder, owner, name, preview, keep_state)
+        del training.passes  # it holds the training, and recorded graphs hold their memory
     return folder
-
-
-def publish(finished: Path, out: Path) -> None:
-    """Move a finished folder to where it belongs, in place of an older one."""
-    shutil.rmtree(out, ignore_errors=True)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(finished, out)

@@ -16,9 +16,11 @@ from torch import Tensor, nn
 from dopsd.backbones.base import Backbone
 from dopsd.backbones.quantized import Fp8Linear, multiply_in_fp8
 from dopsd.config.train import Train
-from dopsd.support.errors import UserError
+from dopsd.support import sealed
+from dopsd.support.errors import UserError, told
 from dopsd.training import lora
 from dopsd.training.merge import HEADROOM, merge
+from dopsd.training.tensors import check_finite
 
 WHOLE = "transformer"  # the folder of a fully tuned transformer in a checkpoint
 
@@ -245,15 +247,21 @@ def begin(backbone: Backbone, settings: Train, seed: int) -> Weights:
     return kinds[settings.tune](backbone, settings, seed)
 
 
-def put(backbone: Backbone, folder: Path) -> None:
-    """Put a checkpoint's weights on the backbone, in place of one that was put there before: for drawing. UserError where
-    they are missing or do not fit."""
-    if not (folder / WHOLE).exists():
-        lora.load(backbone.transformer, folder, merge=backbone.settings.quantize == "none")
-        return
+def put(backbone: Backbone, folder: Path) -> int:
+    """Put a checkpoint's weights on the backbone, in place of one that was put there before: for drawing -> how many tensors
+    were put there. UserError where they are missing, damaged, not finite or do not fit: see `lora.load`."""
+    whole = folder / WHOLE
+    if not whole.exists():
+        return lora.load(backbone.transformer, folder, merge=backbone.settings.quantize == "none")
+    if sealed.sealed(folder):
+        sealed.check(folder)
     try:
-        weights = type(backbone.transformer).from_pretrained(folder / WHOLE, use_safetensors=True).state_dict()
+        found, info = type(backbone.transformer).from_pretrained(whole, use_safetensors=True, output_loading_info=True)
+        if odd := [*info["missing_keys"], *info["unexpected_keys"]]:
+            raise ValueError(f"{len(odd)} tensors are missing or unknown, e.g. {odd[0]}")
+        weights = found.state_dict()
+        check_finite(weights, whole, "train it again, with a lower learning rate")
         backbone.transformer.load_state_dict(weights)
     except (RuntimeError, ValueError, OSError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{folder / WHOLE}: does not fit this model ({reason}); train it again") from None
+        raise UserError(f"{whole}: does not fit this model ({told(error)}); train it again") from None
+    return len(weights)

@@ -34,7 +34,7 @@ def processes(backbone: Model) -> PartialState:
 
 def panel(preset: Preset) -> Panel:
     """What looks at the pictures, none of it opened."""
-    return Panel(preset.instruments, named_device(preset.backbone.device), "the preset")
+    return Panel(preset.instruments, named_device(preset.backbone.device), preset.where)
 
 
 def prepare(preset: Preset, items: list[Item], out: Path) -> list[Row]:

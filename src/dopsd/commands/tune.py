@@ -136,7 +136,7 @@ def tune(preset: Preset, items: list[Item], name: str, out: Path, measured: bool
 def the_method(preset: Preset) -> objectives.Method:
     """The method of a preset, with its settings."""
     name = preset.tune.method
-    return objectives.method(name, preset.methods[name], "the preset")
+    return objectives.method(name, preset.methods[name], preset.where)
 
 
 def weights(out: Path, preset: Preset) -> Path:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dopsd.config.section import Count, Section
+from dopsd.config.section import Section, Seed, Steps
 
 
 class PictureProbe(Section):
@@ -14,6 +14,6 @@ class PictureProbe(Section):
     most so many pictures, of all concepts in turn."""
 
     contexts: tuple[Literal["text", "image_text", "wrong_image_text", "image"], ...]
-    nfe: Annotated[tuple[Count, ...], Field(min_length=1)]
+    nfe: Annotated[tuple[Steps, ...], Field(min_length=1)]
     images: Annotated[int, Field(ge=2)]
-    seed: int = 0
+    seed: Seed = 0

@@ -58,7 +58,7 @@ def drawings(params: Params, cell: Cell, kinds: Iterable[str]) -> list[Sheet]:
 
 def methods(params: Params) -> dict[str, Method]:
     """The trained methods with their settings; UserError where params.yaml says nothing or something wrong of one."""
-    return {name: method(name, params.methods[name], "params.yaml") for name in params.grid.trained}
+    return {name: method(name, params.methods[name], params.where) for name in params.grid.trained}
 
 
 def fetched(params: Params) -> list[str]:

@@ -41,7 +41,7 @@ def weights(settings: Backbone, seen: bool) -> list[Any]:
 
 def panel(params: Params) -> Panel:
     """What looks at the pictures, none of it opened."""
-    return Panel(params.instruments, torch.device("cpu"), "params.yaml")
+    return Panel(params.instruments, torch.device("cpu"), params.where)
 
 
 def eyes(params: Params) -> list[str]:

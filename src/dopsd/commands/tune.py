@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,19 +24,12 @@ from dopsd.support.errors import UserError
 from dopsd.support.files import read_json
 from dopsd.support.pictures import to_bytes
 from dopsd.support.seeds import stream
+from dopsd.support.text import slug
 from dopsd.training.encoded import Encoded
 from dopsd.training.loop import LOG_FILE, Preview, publish, train
 from dopsd.training.weights import WHOLE, put
 
 PREVIEW = 320  # pixels a side of a picture in previews and galleries
-
-
-def slug(name: str) -> str:
-    """A name as a file's: "my corgi" -> "my-corgi". UserError where nothing is left."""
-    out = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    if not out:
-        raise UserError(f'--name {name!r} has no letter or digit; name the concept, e.g. "my corgi"')
-    return out
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,7 @@ def _told(kind: type[Section], error: Any) -> tuple[tuple[str | int, ...], str]:
     if error["type"] == "extra_forbidden":
         *_, name = loc
         names = {n for c in _holding(kind, error["loc"]) for n in c.model_fields}
-        return tuple(loc), f"unknown{nearest(name, sorted(names))}"
+        return tuple(loc), f"unknown{nearest(name, sorted(names)) or '; take it out'}"
     if error["type"] == "union_tag_invalid":
         tags = error["ctx"]["expected_tags"].replace("'", "").split(", ")
         return (*loc, "name"), f"unknown {error['ctx']['tag']!r}{nearest(error['ctx']['tag'], tags)}"

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dopsd.support.errors import UserError
+from dopsd.support.errors import UserError, told
+from dopsd.support.text import read_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,12 +18,15 @@ SMALLEST = 6  # decimals; what is smaller is the rounding error of a zero
 
 def read_json(file: Path) -> dict:
     """A file of scores; UserError where it is missing or broken."""
+    if not file.exists():
+        raise UserError(f"{file}: missing; run `dvc repro`")
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{file}: missing; run `dvc repro`") from None
-    except json.JSONDecodeError as error:
-        raise UserError(f"{file}: not JSON ({error}); delete it and run `dvc repro`") from None
+        found = json.loads(read_text(file))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{file}: not JSON ({told(error)}); delete it and run `dvc repro`") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{file}: {type(found).__name__}, not an object; delete it and run `dvc repro`")
+    return found
 
 
 def rounded(x: Any) -> Any:
@@ -71,7 +75,7 @@ def read_table(file: Path) -> pd.DataFrame:
     except FileNotFoundError:
         raise UserError(f"{file}: missing; run `dvc repro`") from None
     except (OSError, ValueError) as error:  # pyarrow's are of these kinds
-        raise UserError(f"{file}: not a table ({str(error).splitlines()[0]}); delete it and run `dvc repro`") from None
+        raise UserError(f"{file}: not a table ({told(error)}); delete it and run `dvc repro`") from None
 
 
 def numbers_table(scores: dict, prefix: str = "") -> list[tuple[str, dict]]:

@@ -17,6 +17,8 @@ from dopsd.support.errors import UserError
 class Stopped(UserError):
     """The user asked a training to stop; it is saved."""
 
+    status = 130
+
 
 @dataclass
 class Request:

@@ -18,7 +18,7 @@ from dopsd.config.section import File, Tree, read
 from dopsd.config.study import Compared, Evaluate, Execute, Fetch, Grid, Miniature, Probe, Prompts, StepSize
 from dopsd.config.train import Train
 from dopsd.config.yaml import mapping
-from dopsd.support.errors import UserError
+from dopsd.support.errors import UserError, nearest
 from dopsd.support.text import read_text
 
 FILE = Path("params.yaml")
@@ -74,6 +74,10 @@ class Params(File):
             raise ValueError(
                 f"grid.trained names {unset[0]!r}, which has no entry in methods; write `{unset[0]}: {{}}` there"
             )
+        methods = [*self.methods, *self.grid.references]
+        for field, names in {"compare": self.compare.model_dump().values(), "step_size.given": self.step_size.given}.items():
+            for name in (n for n in names if n not in methods):
+                raise ValueError(f"{field} names {name!r}, which is no method here{nearest(name, methods)}")
         return self
 
 

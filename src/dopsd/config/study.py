@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from dopsd.config.section import Count, Layer, Name, Positive, Said, Section, Seed, Sheet, Side, Source, Steps
+
+
+def _with_controls(contexts: tuple[str, ...]) -> tuple[str, ...]:
+    if lacking := {"text", "image_text", "wrong_image_text"} - set(contexts):
+        raise ValueError(f"lacks {sorted(lacking)[0]}: image_text is held against text and wrong_image_text; add it")
+    if len(set(contexts)) != len(contexts):
+        raise ValueError("names one twice; keep one")
+    return contexts
+
+
+Contexts = Annotated[
+    tuple[Literal["text", "image_text", "wrong_image_text", "image"], ...], AfterValidator(_with_controls)
+]  # what the encoder is given
 
 
 class Execute(Section):
@@ -145,7 +158,7 @@ class Probe(Section):
     """The in-context probe."""
 
     also: tuple[Said, ...]
-    contexts: tuple[Literal["text", "image_text", "wrong_image_text", "image"], ...]
+    contexts: Contexts
     nfe: Annotated[tuple[Steps, ...], Field(min_length=1)]
     layers: Annotated[tuple[Layer, ...], Field(min_length=1)]  # backbone.teacher_layer among them
     images: Sheet

@@ -18,7 +18,7 @@ from dopsd.study.keys import panel
 from dopsd.study.store import CARD
 from dopsd.support import paths
 from dopsd.support.errors import UserError
-from dopsd.support.files import read_json, read_table, write_csv, write_json
+from dopsd.support.files import read_json, read_table, text_of, write_csv, write_json
 from dopsd.world.scenes import CONCEPTS
 
 
@@ -27,7 +27,7 @@ def devices(params: Params) -> list[str]:
     folders = [paths.adapters(*c) for c in cells_of.trained(params.grid)]
     folders += [paths.samples(*c) for c in cells_of.drawn(params.grid)]
     folders += [paths.scores(*c) for c in cells_of.scored(params.grid)]
-    return sorted({read_json(folder / CARD)["device"] for folder in folders})
+    return sorted({text_of(folder / CARD, "device") for folder in folders})
 
 
 def complete(table: pd.DataFrame, params: Params) -> None:

@@ -33,8 +33,11 @@ def code(value: object) -> str:
 
 def scalar(value: object) -> str:
     """As a text in YAML: plain where nothing else could be read, else in quotes."""
-    line = str(value)
-    return line if PLAIN.fullmatch(line) and line.lower() not in WORDS else json.dumps(line)
+    line = str(value).encode(errors="replace").decode()
+    if PLAIN.fullmatch(line) and line.lower() not in WORDS:
+        return line
+    quoted = json.dumps(line, ensure_ascii=False)
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in quoted)
 
 
 FILTERS = {"text": text, "code": code, "scalar": scalar}  # of a template

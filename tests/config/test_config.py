@@ -47,7 +47,11 @@ def test_the_repositorys_own_file_is_valid_and_frozen(params):
         ("grid.references", ["described"], r"references must hold untouched"),
         ("step_size.concept", "beacon", r"choose the step size on another"),
         ("probe.layers", [-1], r"probe\.layers \[-1\] lacks backbone\.teacher_layer -2"),
-        ("picture_probe", {"contexts": ["text", "image_text", "wrong_image_text"], "nfe": [4], "images": 4}, r"probe is the world's and picture_probe"),
+        (
+            "picture_probe",
+            {"contexts": ["text", "image_text", "wrong_image_text"], "nfe": [4], "images": 4},
+            r"probe is the world's and picture_probe",
+        ),
         ("grid.seeds", [0, 0], r"grid: .*seeds must name each value once"),
         ("backbone.dtype", "int8", r"backbone\.dtype: .*'float32'"),
     ],

@@ -79,7 +79,7 @@ def is_there(source: str, what: str) -> None:
 
 def kind_is_right(cls: Any, source: str, revision: str | None, subfolder: str | None, where: str, what: str) -> None:
     """UserError where a folder says that it holds another kind of model than `cls`, which would be opened with random weights
-    and the sizes of a default. Nothing where it does not say, and where `cls` opens every kind."""
+    and the sizes of a default. Nothing where `cls` opens every kind."""
     at = {"subfolder": subfolder} if subfolder else {}
     if hasattr(cls, "load_config"):  # of diffusers
         found, wanted = dict(cls.load_config(source, revision=revision, **at)).get("_class_name"), cls.__name__
@@ -88,8 +88,9 @@ def kind_is_right(cls: Any, source: str, revision: str | None, subfolder: str | 
         found, wanted = config.get("model_type"), cls.config_class.model_type
     else:
         return
-    if found is not None and found != wanted:
-        raise UserError(f"{where}: holds a {found}, and the {what} must be a {wanted}; name a model of this kind")
+    if found != wanted:
+        holds = f"holds a {found}" if found else "does not say what it holds (config.json)"
+        raise UserError(f"{where}: {holds}, and the {what} must be a {wanted}; name a model of this kind")
 
 
 def complete(model: Any, report: Mapping[str, Any], where: str, what: str) -> None:
@@ -99,7 +100,11 @@ def complete(model: Any, report: Mapping[str, Any], where: str, what: str) -> No
     plain = [k.removeprefix("model.") for k in report["unexpected_keys"]]
     left = [k for k in plain if k.partition(".")[0] in parts and "inv_freq" not in k]
     other = [str(k[0] if isinstance(k, tuple) else k) for k in report["mismatched_keys"]]
-    for keys, said in ((report["missing_keys"], "lacks"), (other, "has other shapes of"), (left, "has more than fits:")):
+    for keys, said in (
+        (report["missing_keys"], "lacks"),
+        (other, "has other shapes of"),
+        (left, "has more than fits:"),
+    ):
         if keys := sorted(keys):
             raise UserError(
                 f"{where}: the {what} {said} {len(keys)} weights ({', '.join(keys[:3])}{', ...' if keys[3:] else ''}); its "
@@ -136,7 +141,10 @@ def fetch(source: str, revision: str | None, what: str, files: Sequence[str], op
 def say_unpinned(source: str, revision: str | None, commit: str | None) -> None:
     """Say once that the newest version of a repository is read, and which one that is."""
     if commit and (revision is None or not COMMIT.fullmatch(revision)):
-        print(f"{source}: no commit is named, so the newest is read, {commit}; name it as revision to keep it", file=sys.stderr)
+        print(
+            f"{source}: no commit is named, so the newest is read, {commit}; name it as revision to keep it",
+            file=sys.stderr,
+        )
 
 
 def has_random_weights(source: str) -> bool:

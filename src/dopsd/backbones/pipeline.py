@@ -142,7 +142,9 @@ class PipelineBackbone(Backbone, Generic[Settings]):
                 "of one model"
             )
         if not tokenizer.chat_template:
-            raise UserError(f"{model}/tokenizer: no chat template, so prompts cannot be put as the model knows them; add it")
+            raise UserError(
+                f"{model}/tokenizer: no chat template, so prompts cannot be put as the model knows them; add it"
+            )
 
     @abstractmethod
     def latent_channels(self) -> int:

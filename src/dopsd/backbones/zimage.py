@@ -70,7 +70,9 @@ class ZImage(PipelineBackbone[config.ZImage]):
 
     def latent_channels(self) -> int:
         if self.vae.config.shift_factor is None:
-            raise UserError(f"{self.settings.model}: its autoencoder has no shift_factor; name a model of Z-Image's kind")
+            raise UserError(
+                f"{self.settings.model}: its autoencoder has no shift_factor; name a model of Z-Image's kind"
+            )
         return self.vae.config.latent_channels
 
     def text_width(self) -> tuple[int, int]:

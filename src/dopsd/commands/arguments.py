@@ -37,6 +37,7 @@ def text(said: str, option: str) -> str:
 
 def new_folder(out: Path, option: str = "--out") -> Path:
     """A folder that files are to be written to, there or not yet; UserError where it cannot be one."""
+    _short(out, option)
     if out.exists() and not out.is_dir():
         raise UserError(f"{option} {out}: a file, not a folder; name another")
     _writable(out, option)
@@ -45,6 +46,7 @@ def new_folder(out: Path, option: str = "--out") -> Path:
 
 def new_file(out: Path, suffix: str, option: str = "--out") -> Path:
     """A file that is to be written, or replaced; UserError where it is of another format, or where it cannot be written."""
+    _short(out, option)
     if out.suffix.lower() != suffix:
         raise UserError(f"{option} {out}: give a name that ends in {suffix}")
     if out.is_dir():
@@ -53,10 +55,15 @@ def new_file(out: Path, suffix: str, option: str = "--out") -> Path:
     return out
 
 
-def _writable(out: Path, option: str) -> None:
+def _short(out: Path, option: str) -> None:
     for part in out.absolute().parts:
         if len(os.fsencode(part)) > 255:
-            raise UserError(f"{option} {part[:40]}...: a name of {len(os.fsencode(part))} bytes, more than 255; shorten it")
+            raise UserError(
+                f"{option} {part[:40]}...: a name of {len(os.fsencode(part))} bytes, more than 255; shorten it"
+            )
+
+
+def _writable(out: Path, option: str) -> None:
     there = next(p for p in (out, *out.absolute().parents) if p.exists())
     if there.is_dir() or there == out:
         if not os.access(there, os.W_OK):

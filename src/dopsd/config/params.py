@@ -75,7 +75,10 @@ class Params(File):
                 f"grid.trained names {unset[0]!r}, which has no entry in methods; write `{unset[0]}: {{}}` there"
             )
         methods = [*self.methods, *self.grid.references]
-        for field, names in {"compare": self.compare.model_dump().values(), "step_size.given": self.step_size.given}.items():
+        for field, names in {
+            "compare": self.compare.model_dump().values(),
+            "step_size.given": self.step_size.given,
+        }.items():
             for name in (n for n in names if n not in methods):
                 raise ValueError(f"{field} names {name!r}, which is no method here{nearest(name, methods)}")
         return self

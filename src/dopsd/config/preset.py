@@ -18,7 +18,7 @@ from dopsd.config.backbone import Backbone
 from dopsd.config.section import Count, File, Name, Positive, Said, Section, Seed, Side, Steps, Tree
 from dopsd.config.study import Prompts
 from dopsd.config.train import Train
-from dopsd.config.yaml import mapping, value
+from dopsd.config.yaml import SHOWN, mapping, value
 from dopsd.support.errors import UserError, nearest
 from dopsd.support.text import read_text
 
@@ -102,7 +102,7 @@ def extended(tree: Tree, sections: tuple[str, ...], seen: tuple[str, ...] = ()) 
 
 def change(text: str) -> Tree:
     """What `--set train.steps=100` says; the value is read as YAML. UserError where it is no such change."""
-    where = f"--set {text}"
+    where = f"--set {text}" if len(text) <= SHOWN else f"--set {text[:SHOWN]}..."
     path, equals, said = text.partition("=")
     *parents, last = path.split(".")
     sections = tuple(Preset.model_fields)

@@ -19,7 +19,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Layer = Annotated[int, Field(le=-1, ge=-1000)]
 Steps = Annotated[int, Field(ge=1, le=1000)]  # of a roll-out: schedulers know so many times
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
-Side = Annotated[int, Field(ge=16, le=16384, multiple_of=16)]  # of a picture, pixels: what every backbone's patches divide
+Side = Annotated[
+    int, Field(ge=16, le=16384, multiple_of=16)
+]  # of a picture, pixels: what every backbone's patches divide
 Sheet = Annotated[int, Field(ge=24)]  # fewer targets may not show every attribute
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_-]+$")]
 Said = Annotated[str, Field(min_length=1, pattern=r"\S")]  # a text that says something
@@ -63,6 +65,11 @@ class Tree:
     def latest(self, paths: list[tuple[str, ...]]) -> str:
         """Of those that say some fields the one that was put over the others: it made them not fit."""
         return max((self.where(*path) for path in paths), key=self.layers.index)
+
+    @property
+    def top(self) -> str:
+        """The file over all others: what none says is for it to say."""
+        return [layer for layer in self.layers if not layer.startswith("--")][-1]
 
     def over(self, below: Tree) -> Tree:
         """Two files in one: sections field by field, all else (null, too) as this one says."""
@@ -125,13 +132,19 @@ def validated(kind: type[Read], tree: Mapping, file: str | Where | Tree, at: str
         return kind.model_validate_json(json.dumps(tree), strict=True)
     except ValidationError as error:
         errors, above = error.errors(), tuple(at.split(".")) if at else ()
-        first = min(errors, key=lambda e: e["type"] != "extra_forbidden")  # a name that is misspelt explains one that is missing
+        first = min(
+            errors, key=lambda e: e["type"] != "extra_forbidden"
+        )  # a name that is misspelt explains one that is missing
         loc, message = _told(kind, first)
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         path = (*above, *(part for part in loc if isinstance(part, str)))
         if isinstance(file, Tree):
-            names = [(*path, *word.split(".")) for word in WORD.findall(message)] if first["type"] == "value_error" else []
+            names = (
+                [(*path, *word.split(".")) for word in WORD.findall(message)] if first["type"] == "value_error" else []
+            )
             where = file.latest([name for name in names if name in file.sources] or [path])
+            if first["type"] in ("missing", "union_tag_not_found"):
+                where = file.top
         else:
             where = named(file, *path)
         field = ".".join(map(str, (*above, *loc)))
@@ -156,6 +169,8 @@ def _told(kind: type[Section], error: Any) -> tuple[tuple[str | int, ...], str]:
     if error["type"] == "union_tag_invalid":
         tags = error["ctx"]["expected_tags"].replace("'", "").split(", ")
         return (*loc, "name"), f"unknown {error['ctx']['tag']!r}{nearest(error['ctx']['tag'], tags)}"
+    if error["type"] == "union_tag_not_found":
+        return (*loc, "name"), "Field required"
     if error["type"] == "missing" or isinstance(given, (dict, list)):
         return tuple(loc), said
     quotes = error["type"] == "string_type" and given is not None

@@ -79,7 +79,9 @@ def read(file: Path, missing: str = "run `dvc repro prompts`") -> list[Row]:
     for number, tree in json_lines(file):
         row = validated(Row, tree, f"{file}:{number}")
         if row.id in seen:
-            raise UserError(f"{file}:{number}: id: {row.id!r} stands in line {seen[row.id]}, too; give every row one of its own")
+            raise UserError(
+                f"{file}:{number}: id: {row.id!r} stands in line {seen[row.id]}, too; give every row one of its own"
+            )
         seen[row.id] = number
         out.append(row)
     return out

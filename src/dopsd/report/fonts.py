@@ -10,7 +10,16 @@ from unicodedata import east_asian_width
 
 from matplotlib.font_manager import FontProperties, fontManager, get_font
 
-GOOD = ("Noto Sans CJK", "Source Han Sans", "Noto Sans", "WenQuanYi", "PingFang", "Hiragino", "Microsoft YaHei", "SimHei")
+GOOD = (
+    "Noto Sans CJK",
+    "Source Han Sans",
+    "Noto Sans",
+    "WenQuanYi",
+    "PingFang",
+    "Hiragino",
+    "Microsoft YaHei",
+    "SimHei",
+)
 
 
 @cache
@@ -28,9 +37,13 @@ def others() -> list[tuple[str, str]]:
     found = {
         f.name: f.fname
         for f in fontManager.ttflist
-        if f.style == "normal" and f.weight in (400, "normal", "regular") and not f.name.startswith("Last Resort")  # boxes
+        if f.style == "normal"
+        and f.weight in (400, "normal", "regular")
+        and not f.name.startswith("Last Resort")  # boxes
     }
-    return sorted(found.items(), key=lambda f: (next((i for i, good in enumerate(GOOD) if f[0].startswith(good)), 99), f[0]))
+    return sorted(
+        found.items(), key=lambda f: (next((i for i, good in enumerate(GOOD) if f[0].startswith(good)), 99), f[0])
+    )
 
 
 def how(text: str) -> dict[str, Any]:
@@ -53,7 +66,10 @@ def how(text: str) -> dict[str, Any]:
 @cache
 def _say(lacking: str) -> None:
     warnings.filterwarnings("ignore", message=r"Glyph \d+", category=UserWarning)  # once is enough
-    print(f"no font here has {lacking}, so figures show boxes; install one that has, such as Noto Sans CJK", file=sys.stderr)
+    print(
+        f"no font here has {lacking}, so figures show boxes; install one that has, such as Noto Sans CJK",
+        file=sys.stderr,
+    )
 
 
 def wide(text: str) -> int:

@@ -63,13 +63,23 @@ def picture_grid(
     widths, heights = [image.shape[1] for image in rows[0]], [row[0].shape[0] for row in rows]
     titles = [broken(c, max(8, int(w / (0.8 * title)))) for c, w in zip(columns, widths, strict=True)]
     gap, top = 12, 50 + round(1.7 * title * max(t.count("\n") for t in titles))
-    left = 30 + 13 * max(fonts.wide(line) for name in names for line in name.splitlines())  # a letter is about 13 pixels wide
+    left = 30 + 13 * max(
+        fonts.wide(line) for name in names for line in name.splitlines()
+    )  # a letter is about 13 pixels wide
     width, height = left + sum(widths) + gap * len(widths), top + sum(heights) + gap * len(heights)
     figure = Figure(figsize=(width / DPI, height / DPI), facecolor="white")
     y = top
     for row, name, tall in zip(rows, names, heights, strict=True):
         x = left
-        figure.text((left - 10) / width, 1 - (y + tall / 2) / height, name, ha="right", va="center", fontsize=17, **fonts.how(name))
+        figure.text(
+            (left - 10) / width,
+            1 - (y + tall / 2) / height,
+            name,
+            ha="right",
+            va="center",
+            fontsize=17,
+            **fonts.how(name),
+        )
         for image, above, wide in zip(row, titles, widths, strict=True):
             axes = figure.add_axes((x / width, 1 - (y + tall) / height, wide / width, tall / height))
             axes.imshow(image, interpolation="nearest", aspect="auto")

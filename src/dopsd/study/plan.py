@@ -62,7 +62,10 @@ def _rates(study: Study) -> dict[str, float]:
     cells that are not kept."""
     known = read_json(paths.STEP_SIZE) if paths.STEP_SIZE.exists() else {}
     of = study.params.step_size
-    return {m: number(paths.STEP_SIZE, m, "value") if m in known else of.given.get(m, (*of.candidates, 0.0)[0]) for m in study.methods}
+    return {
+        m: number(paths.STEP_SIZE, m, "value") if m in known else of.given.get(m, (*of.candidates, 0.0)[0])
+        for m in study.methods
+    }
 
 
 def plan(study: Study) -> list[Row]:

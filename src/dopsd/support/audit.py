@@ -48,7 +48,9 @@ def advisories(answer: str) -> tuple[list[str], list[str]]:
         for p in packages:
             for v in p.get("vulns", []):
                 fixed = ", ".join(v["fix_versions"]) or "no version yet"
-                found.append(f"{p['name']} {p['version']}: {', '.join([v['id'], *v.get('aliases', [])])}; mended in {fixed}")
+                found.append(
+                    f"{p['name']} {p['version']}: {', '.join([v['id'], *v.get('aliases', [])])}; mended in {fixed}"
+                )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise NotAsked(f"not an answer of pip-audit's ({type(error).__name__}: {told(error)})") from None
     return found, unknown

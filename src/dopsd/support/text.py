@@ -36,7 +36,9 @@ def read_text(file: Path) -> str:
     """The text of a file, its line ends as \\n. UserError where it is missing, no file, too large or not UTF-8."""
     size = regular(file).stat().st_size
     if size > LARGEST:
-        raise UserError(f"{file}: {size / 2**20:.0f} MiB, more than {LARGEST // 2**20} of a text file; give a smaller one")
+        raise UserError(
+            f"{file}: {size / 2**20:.0f} MiB, more than {LARGEST // 2**20} of a text file; give a smaller one"
+        )
     try:
         text = file.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -10,7 +10,7 @@ export PATH := $(BIN):$(PATH)
 export PYTHONUTF8 := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help setup repro draw test test-long mutants lint format lock clean
+.PHONY: help setup repro draw test test-long audit mutants lint format lock clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -38,6 +38,9 @@ test: lint ## the checks of the code, then all tests
 
 test-long: $(READY) ## the study under dvc in real processes: what runs again after which change, kills, experiments, remotes
 	$(BIN)/python -m pytest -m long -n 2 tests/long
+
+audit: $(READY) ## which locked dependency has a known advisory (asks the package index)
+	$(BIN)/python -m dopsd.support.audit
 
 mutants: $(READY) ## faults put into the core one by one: which ones no test finds (hours; goes on where it was stopped)
 	$(BIN)/python tests/mutants.py run --max-children $(or $(JOBS),2)

@@ -47,7 +47,7 @@ def test_a_vlm_of_another_shape_is_one_clear_error(all_settings):
 def test_a_missing_model_is_one_clear_error(settings, tmp_path):
     with pytest.raises(UserError, match=r"models/no-such/transformer: .*restore it from git"):
         backbones.load(settings.model_copy(update={"model": "models/no-such"}))
-    with pytest.raises(UserError, match=r"cannot open the transformer .* in params\.yaml"):
+    with pytest.raises(UserError, match=r"no folder transformer in it, so no pipeline"):
         backbones.load(settings.model_copy(update={"model": str(tmp_path)}))
 
 

@@ -39,7 +39,7 @@ def test_the_repositorys_own_file_is_valid_and_frozen(params):
     [
         ("train.steps", "many", r"params\.yaml: train\.steps: .*integer.*not 'many'"),
         ("train.lora_rank", 0, r"train\.lora_rank: .*greater than or equal to 1, not 0"),
-        ("train.lose", "x0", r"train\.lose: Extra inputs are not permitted"),
+        ("train.lose", "x0", r"train\.lose: unknown; known: accumulation, "),
         ("train.checkpoints", [3, 2], r"train: .*checkpoints must rise"),
         ("train.accumulation", 3, r"train: .*cannot be split"),
         ("train", {"tune": "full", "merged_teacher": True}, r"train: .*merged_teacher is for tune lora"),
@@ -47,7 +47,11 @@ def test_the_repositorys_own_file_is_valid_and_frozen(params):
         ("grid.references", ["described"], r"references must hold untouched"),
         ("step_size.concept", "beacon", r"choose the step size on another"),
         ("probe.layers", [-1], r"probe\.layers \[-1\] lacks backbone\.teacher_layer -2"),
-        ("picture_probe", {"contexts": ["text"], "nfe": [4], "images": 4}, r"probe is the world's and picture_probe"),
+        (
+            "picture_probe",
+            {"contexts": ["text", "image_text", "wrong_image_text"], "nfe": [4], "images": 4},
+            r"probe is the world's and picture_probe",
+        ),
         ("grid.seeds", [0, 0], r"grid: .*seeds must name each value once"),
         ("backbone.dtype", "int8", r"backbone\.dtype: .*'float32'"),
     ],

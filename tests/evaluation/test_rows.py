@@ -41,7 +41,7 @@ def test_a_training_answers_its_own_rows_and_those_of_all():
     ("text", "said"),
     [
         ("nonsense", r"prompts\.jsonl:1: not JSON"),
-        ("[1]", r":1: a list; every line must be one JSON object"),
+        ("[1]", r":1: list, not an object"),
         ('{"id": "a", "kind": "other"}', r":1: kind: .*'rewrite'"),
         ('{"id": "a", "kind": "new", "group": "0", "text": "", "height": 64, "width": 64, "noise": 0}', r":1: text: "),
         (
@@ -64,10 +64,10 @@ def test_a_broken_line_is_named_with_its_field(text, said, tmp_path):
 def test_an_id_that_stands_twice_or_a_file_that_is_not_there_is_an_error(tmp_path):
     file = tmp_path / "prompts.jsonl"
     rows.write([made(), made()], file)
-    with pytest.raises(UserError, match="id 'a' stands twice"):
+    with pytest.raises(UserError, match=":2: id: 'a' stands in line 1, too"):
         rows.read(file)
     file.write_bytes(b"\xff")
-    with pytest.raises(UserError, match=r"not UTF-8 text"):
+    with pytest.raises(UserError, match=r"not UTF-8 \(byte 0\)"):
         rows.read(file)
     with pytest.raises(UserError, match=r"none\.jsonl: missing; run `dvc repro prompts`"):
         rows.read(tmp_path / "none.jsonl")

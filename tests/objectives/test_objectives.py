@@ -113,7 +113,7 @@ def test_a_method_reads_its_own_settings_and_says_what_it_needs():
     )
     with pytest.raises(UserError, match=r"p\.yaml: methods\.dopsd\.loss: .*'velocity'"):
         objectives.method("dopsd", given | {"loss": "l1"}, "p.yaml")
-    with pytest.raises(UserError, match=r"p\.yaml: methods\.sft\.loss: Extra inputs are not permitted"):
+    with pytest.raises(UserError, match=r"p\.yaml: methods\.sft\.loss: unknown; take it out"):
         objectives.method("sft", {"loss": "x0"}, "p.yaml")
 
 

@@ -79,7 +79,8 @@ def test_an_instrument_more_scores_again_and_draws_nothing(changed, params):
 
 
 def test_the_concept_of_the_search_is_written_too(changed):
-    moved = changed(step_size={"concept": "marble"})
+    own = {"folders": {"marble": {"images": "marbles", "name": "marble"}}}
+    moved = changed(step_size={"concept": "marble"}, fetch=own)
     assert set(moved) == {"fetch", "prompts", "step_size", "report"} and moved["fetch"]["concepts"][-1] == "marble"
 
 

@@ -47,5 +47,5 @@ def test_a_set_of_the_hub_by_datasets(photos, tmp_path, monkeypatch):
 
 
 def test_a_concept_of_nowhere_says_where_it_could_come_from(tmp_path):
-    with pytest.raises(UserError, match=r"'corgi' is in neither fetch\.folders nor fetch\.hub.*world knows beacon"):
+    with pytest.raises(UserError, match=r"'corgi' is in neither fetch\.folders nor fetch\.hub.*known: beacon"):
         write_concept("corgi", Fetch(), tmp_path / "corgi")

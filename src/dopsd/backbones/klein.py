@@ -35,6 +35,12 @@ class Klein(PipelineBackbone[config.Klein]):
     pipeline, transformer_class, vae_class = Flux2KleinPipeline, Flux2Transformer2DModel, AutoencoderKLFlux2
     comfy = "transformer."
 
+    def latent_channels(self) -> int:
+        return 4 * self.vae.config.latent_channels  # of patches of 2 x 2
+
+    def text_width(self) -> tuple[int, int]:
+        return self._shapes["joint_attention_dim"], len(self.settings.text_layers)
+
     @torch.no_grad()
     def context(
         self,

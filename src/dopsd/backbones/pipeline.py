@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 import os
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -17,15 +18,34 @@ from dopsd.backbones import quantized
 from dopsd.backbones.base import Backbone
 from dopsd.backbones.hub import load_part
 from dopsd.config.backbone import Model
+from dopsd.support.errors import UserError
 
 Settings = TypeVar("Settings", bound=Model)
 
 
 def device(name: str) -> torch.device:
-    """ "auto": this process's GPU where there is one (each process of a launcher has its own), else the CPU."""
+    """ "auto": this process's GPU where there is one (each process of a launcher has its own), else the CPU. UserError where
+    a GPU is asked for that is not here."""
+    gpus = torch.cuda.device_count()
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if name == "cuda" else torch.device(name)
+        name = "cuda" if gpus else "cpu"
+    where = torch.device(name)
+    if where.type != "cuda":
+        return where
+    if where.index is None:
+        where = torch.device("cuda", _own_gpu())
+    if where.index >= gpus:
+        there = f"there are {gpus}" if gpus else "there is none that torch can use"
+        raise UserError(f"backbone.device {name}: GPU {where.index} is not here, {there}; choose auto or cpu")
+    return where
+
+
+def _own_gpu() -> int:
+    """The number of this process's GPU, as its launcher says."""
+    given = os.environ.get("LOCAL_RANK", "0")
+    if not given.isdecimal():
+        raise UserError(f"LOCAL_RANK={given!r} of the environment: no number of a process; unset it")
+    return int(given)
 
 
 class PipelineBackbone(Backbone, Generic[Settings]):
@@ -42,9 +62,16 @@ class PipelineBackbone(Backbone, Generic[Settings]):
         config = load_part(
             self.transformer_class, settings.model, settings.revision, "transformer", "transformer", "config"
         )
-        self.channels: int = config["in_channels"]
         self._transformer: Any = None
         self.vae = self.part(self.vae_class, "vae", torch_dtype=torch.float32).eval().requires_grad_(False)
+        self._shapes: dict[str, Any] = dict(config)
+        self.channels: int = self._shapes.get("in_channels", 0)
+        own = self.latent_channels()
+        if own != self.channels:
+            raise UserError(
+                f"{settings.model}: its autoencoder makes latents of {own} channels, and its transformer reads {self.channels}; "
+                "the two are not of one model"
+            )
         self.vae.to(self.device)
         self.scheduler = self.part(FlowMatchEulerDiscreteScheduler, "scheduler")
         self._text: tuple[Any, Any] | None = None
@@ -96,8 +123,36 @@ class PipelineBackbone(Backbone, Generic[Settings]):
         """Tokenizer and text encoder, loaded at the first use."""
         if self._text is None:
             encoder = self.part(Qwen3Model, "text_encoder", dtype=self.dtype).eval().requires_grad_(False)
-            self._text = self.part(AutoTokenizer, "tokenizer"), encoder.to(self.device)
+            tokenizer = self.part(AutoTokenizer, "tokenizer")
+            self._check_text(tokenizer, encoder.config)
+            self._text = tokenizer, encoder.to(self.device)
         return self._text
+
+    def _check_text(self, tokenizer: Any, encoder: Any) -> None:
+        """UserError where tokenizer, text encoder and transformer are not of one model."""
+        model, (wanted, widths) = self.settings.model, self.text_width()
+        if encoder.hidden_size * widths != wanted:
+            raise UserError(
+                f"{model}: its text encoder's features are {encoder.hidden_size * widths} wide, and its transformer reads "
+                f"{wanted}; the two are not of one model"
+            )
+        if len(tokenizer) > encoder.vocab_size:
+            raise UserError(
+                f"{model}: its tokenizer has {len(tokenizer)} words, and its text encoder {encoder.vocab_size}; the two are not "
+                "of one model"
+            )
+        if not tokenizer.chat_template:
+            raise UserError(
+                f"{model}/tokenizer: no chat template, so prompts cannot be put as the model knows them; add it"
+            )
+
+    @abstractmethod
+    def latent_channels(self) -> int:
+        """How many channels the transformer must read, as the autoencoder says."""
+
+    @abstractmethod
+    def text_width(self) -> tuple[int, int]:
+        """How wide the features are that the transformer reads, and of how many of the encoder's layers they are made."""
 
     def free_encoders(self) -> None:
         self._text = None

@@ -68,6 +68,16 @@ class ZImage(PipelineBackbone[config.ZImage]):
         for block in (*transformer.noise_refiner, *transformer.context_refiner, *transformer.layers):
             block.attention.set_processor(Attend())
 
+    def latent_channels(self) -> int:
+        if self.vae.config.shift_factor is None:
+            raise UserError(
+                f"{self.settings.model}: its autoencoder has no shift_factor; name a model of Z-Image's kind"
+            )
+        return self.vae.config.latent_channels
+
+    def text_width(self) -> tuple[int, int]:
+        return self._shapes["cap_feat_dim"], 1
+
     @property
     def vlm(self) -> tuple[Any, Any]:
         """Processor and Qwen3-VL around the pipeline's own text encoder, loaded at the first use."""
@@ -106,6 +116,12 @@ class ZImage(PipelineBackbone[config.ZImage]):
             layer = LAYER if layer is None else layer
             return [f for i in range(0, len(prompts), 64) for f in self._text_features(prompts[i : i + 64], layer)]
         layer = self.settings.teacher_layer if layer is None else layer
+        layers = self.text[1].config.num_hidden_layers
+        if -layer > layers + 1:
+            raise UserError(
+                f"backbone.teacher_layer {layer}: the text encoder of {self.settings.model} has {layers} layers; -2 is the one "
+                "that the pipeline reads"
+            )
         return [self._image_features(p, image, layer) for p, image in zip(prompts, images, strict=True)]
 
     def _text_features(self, prompts: Sequence[str], layer: int) -> Context:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dopsd.commands import arguments
 from dopsd.config.params import load_preset
-from dopsd.config.preset import Preset, names
-from dopsd.support.errors import UserError, printable
+from dopsd.config.preset import Preset, names, option
+from dopsd.support.errors import Usage, UserError, printable, reported
+from dopsd.support.text import slug
 
 if TYPE_CHECKING:
     from dopsd.sets.folder import Pictures
@@ -22,8 +25,26 @@ Changes = Annotated[list[str] | None, typer.Option("--set", help="change a field
 
 
 def _preset(backbone: str, changes: list[str] | None, **options: float | None) -> Preset:
-    given = [f"{k.replace('__', '.')}={v}" for k, v in options.items() if v is not None]
-    return load_preset(backbone, [*given, *(changes or [])])
+    """options: fields of the preset, SECTION__FIELD, that have an option of their own."""
+    given = []
+    for name, value in options.items():
+        section, _, field = name.partition("__")
+        if value is not None:
+            given.append(option(f"{section}.{field}", value, f"--{field.replace('_', '-')} {value}"))
+    return load_preset(backbone, changes or [], given)
+
+
+def _ready(preset: Preset) -> Preset:
+    """The same preset; UserError where its device is not here, or where a method or an instrument is none or is wrongly set:
+    said before pictures are read and models are opened."""
+    from dopsd.backbones.pipeline import device
+    from dopsd.evaluation.instruments import Panel
+    from dopsd.objectives import method
+
+    for name, settings in preset.methods.items():
+        method(name, settings, preset.where)
+    Panel(preset.instruments, device(preset.backbone.device), preset.where)
+    return preset
 
 
 def _items(
@@ -101,10 +122,12 @@ def tune(
     changes: Changes = None,
 ) -> None:
     """Fine-tune on the pictures of a folder; Ctrl-C saves, the same command goes on."""
+    arguments.text(name, "--name")
+    preset = _preset(backbone, changes, tune__size=size, tune__learning_rate=learning_rate, train__steps=steps)
+    out = arguments.new_folder(out or Path("tuned") / slug(name))
     from dopsd.commands import tune as job
 
-    preset = _preset(backbone, changes, tune__size=size, tune__learning_rate=learning_rate, train__steps=steps)
-    out = out or Path("tuned") / job.slug(name)
+    _ready(preset)
     pictures = _items(preset, images, name, captions, out)
     job.tune(preset, pictures.items, name, out, measured)
     print(f"{out}: README.md says what is there; gallery.png shows it")
@@ -122,10 +145,12 @@ def measure(
     The prompts in FOLDER/prompts.jsonl are used if they are there, so they can be written by hand. Leave an instrument
     out with --set instruments.judge=null.
     """
+    arguments.text(name, "--name")
+    preset = _preset(str(arguments.finished(folder) / "preset.yaml"), changes)
     from dopsd.commands import measure as job
     from dopsd.commands import tune as tuning
 
-    preset = _preset(str(folder / "preset.yaml"), changes)
+    _ready(preset)
     written = "vlm" if (folder / "captions.json").exists() else "name"
     items = _items(preset, images, name, written, folder).items
     job.measure(preset, items, folder, tuning.weights(folder, preset))
@@ -142,17 +167,22 @@ def draw(
     lora: Annotated[
         Path | None, typer.Option(help="a folder with a LoRA or tuned weights: without and with, side by side")
     ] = None,
-    nfe: Annotated[list[int] | None, typer.Option(min=1, help="steps; may be given several times")] = None,
-    pictures: Annotated[int, typer.Option(min=1, help="from different noise")] = 4,
+    nfe: Annotated[list[int] | None, typer.Option(min=1, max=1000, help="steps; may be given several times")] = None,
+    pictures: Annotated[int, typer.Option(min=1, max=1000, help="from different noise")] = 4,
     size: Annotated[int | None, typer.Option(min=16, help="pixels a side")] = None,
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="of the noise")] = 0,
     out: Annotated[Path, typer.Option(help="the picture file")] = Path("samples/draw.png"),
     changes: Changes = None,
 ) -> None:
     """Draw PROMPT, with and without a LoRA, from the same noise."""
+    arguments.text(prompt, "PROMPT")
+    arguments.new_file(out, ".png")
+    if lora:
+        arguments.weights(lora)
+    preset = _preset(backbone, changes, tune__size=size)
     from dopsd.commands import draw as job
 
-    job.draw(_preset(backbone, changes), prompt, lora, nfe, pictures, size, seed, out)
+    job.draw(_ready(preset), prompt, lora, nfe, pictures, size, seed, out)
     print(f"{out}: {prompt!r} from {pictures} noises")
 
 
@@ -161,6 +191,8 @@ def plan(
     folder: Annotated[Path, typer.Argument(help="of a study: where its params.yaml is")] = Path("."),
 ) -> None:
     """Print what `dvc repro` of a study would run and find kept, and what it costs."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; name the one that holds the study's params.yaml")
     os.chdir(folder)
     from dopsd.config.params import load
     from dopsd.study import plan as job
@@ -181,26 +213,40 @@ def export(
     backbone: Backbone = "zimage",
 ) -> None:
     """Write a checkpoint's LoRA for diffusers and for ComfyUI, at strength 1.0."""
+    arguments.new_folder(out)
+    arguments.text(name, "--name")
+    file, preset = slug(name), _preset(backbone, None)
     from dopsd.backbones import kind
     from dopsd.commands import export as files
-    from dopsd.commands.tune import slug
 
-    written = files.export(kind(_preset(backbone, None).backbone), checkpoint, out, slug(name), {})
+    written = files.export(kind(preset.backbone), checkpoint, out, file, {})
     print("\n".join(str(out / f) for f in written))
 
 
 def main() -> None:
-    """Run; a UserError is printed in one line and the exit status is 1, or 130 where the user stopped a training."""
-    from dopsd.training.stop import Stopped
+    """Run. What a person can mend is printed in one line: exit status 1, 2 where the command line is none, 130 where they
+    stopped it."""
+    with reported():
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # a name that the terminal has no letters for is shown escaped
+                stream.reconfigure(errors="backslashreplace")
+        given = sys.argv[1:]
+        arguments.check(given)
+        try:
+            status = app(args=given or ["--help"], prog_name="dopsd", standalone_mode=False)
+        except typer.TyperException as error:
+            raise Usage(f"{' '.join(error.format_message().split())}; see `dopsd {_command(given)}--help`") from None
+        except typer.Abort:
+            raise KeyboardInterrupt from None
+        if status == 130:  # what typer makes of Ctrl-C
+            raise KeyboardInterrupt
+        if status:
+            sys.exit(status)
 
-    try:
-        app()
-    except Stopped as stopped:
-        print(stopped, file=sys.stderr)
-        sys.exit(130)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
+
+def _command(given: list[str]) -> str:
+    known = {command.callback.__name__ for command in app.registered_commands if command.callback}
+    return f"{given[0]} " if given and given[0] in known else ""
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def processes(backbone: Model) -> PartialState:
 
 def panel(preset: Preset) -> Panel:
     """What looks at the pictures, none of it opened."""
-    return Panel(preset.instruments, named_device(preset.backbone.device), "the preset")
+    return Panel(preset.instruments, named_device(preset.backbone.device), preset.where)
 
 
 def prepare(preset: Preset, items: list[Item], out: Path) -> list[Row]:
@@ -90,7 +90,7 @@ def _fit(asked: list[Row], items: list[Item], file: Path) -> None:
 def _written(preset: Preset, items: list[Item]) -> list[Row]:
     wanted = preset.prompts
     if wanted.source == "files":
-        return rows.read(Path(wanted.folder or "") / PROMPTS)
+        return rows.read(Path(wanted.folder or "") / PROMPTS, "write it there, or choose another prompts.source")
     texts = by_pictures.listed(wanted.ordinary_list, wanted.ordinary)
     writer = wanted.writer if wanted.source == "vlm" and not any(i.inputs for i in items) else None
     ask = Vlm.beside(preset.backbone, writer.model, writer.revision).ask if writer else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,20 +25,13 @@ from dopsd.support.errors import UserError
 from dopsd.support.files import read_json, replace
 from dopsd.support.pictures import to_bytes
 from dopsd.support.seeds import stream
+from dopsd.support.text import slug
 from dopsd.training.encoded import Encoded
 from dopsd.training.loop import Preview, train
 from dopsd.training.results import LOG_FILE
 from dopsd.training.weights import WHOLE, put
 
 PREVIEW = 320  # pixels a side of a picture in previews and galleries
-
-
-def slug(name: str) -> str:
-    """A name as a file's: "my corgi" -> "my-corgi". UserError where nothing is left."""
-    out = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    if not out:
-        raise UserError(f'--name {name!r} has no letter or digit; name the concept, e.g. "my corgi"')
-    return out
 
 
 @dataclass(frozen=True)
@@ -139,7 +131,7 @@ def tune(preset: Preset, items: list[Item], name: str, out: Path, measured: bool
 def the_method(preset: Preset) -> objectives.Method:
     """The method of a preset, with its settings."""
     name = preset.tune.method
-    return objectives.method(name, preset.methods[name], "the preset")
+    return objectives.method(name, preset.methods[name], preset.where)
 
 
 def weights(out: Path, preset: Preset) -> Path:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from dopsd.config.section import Count, Layer, Section
+from dopsd.config.section import Count, Layer, Said, Section, Steps
 
 
 class Model(Section):
     """What all backbones share."""
 
-    model: str
+    model: Said
     revision: str | None
     device: Literal["auto", "cpu", "cuda"]
     dtype: Literal["float32", "bfloat16"]
@@ -25,12 +25,18 @@ class ZImage(Model):
     """Z-Image-Turbo and the miniature: the teacher sees the picture through a Qwen3-VL."""
 
     name: Literal["zimage"]
-    vlm: str
+    vlm: Said
     vlm_revision: str | None
     teacher_layer: Layer
     teacher_tokens: Count
     min_pixels: Count
     max_pixels: Count
+
+    @model_validator(mode="after")
+    def _has_a_range(self) -> ZImage:
+        if self.min_pixels > self.max_pixels:
+            raise ValueError(f"min_pixels {self.min_pixels} is above max_pixels {self.max_pixels}")
+        return self
 
 
 class Klein(Model):
@@ -40,7 +46,7 @@ class Klein(Model):
     text_layers: Annotated[tuple[Count, ...], Field(min_length=1)]
     identity_instruction: str
     edit_instruction: str
-    native_steps: Count
+    native_steps: Steps
 
     @field_validator("identity_instruction", "edit_instruction")
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from dopsd.config.backbone import Backbone
 from dopsd.config.preset import Preset
 from dopsd.config.probe import PictureProbe
 from dopsd.config.recipe import Recipe
-from dopsd.config.section import Section, parsed, validated
+from dopsd.config.section import File, Tree, read
 from dopsd.config.study import Compared, Evaluate, Execute, Fetch, Grid, Miniature, Probe, Prompts, StepSize
 from dopsd.config.train import Train
-from dopsd.support.errors import UserError
+from dopsd.config.yaml import mapping
+from dopsd.support.errors import UserError, nearest
+from dopsd.support.text import read_text
 
 FILE = Path("params.yaml")
 RECIPE = Path("miniature/params.yaml")
@@ -25,7 +28,7 @@ Methods = dict[str, dict[str, Any]]  # each method reads its own settings (`obje
 Instruments = dict[str, dict[str, Any] | None]  # and each instrument (`instruments.Panel`); null leaves one out
 
 
-class Params(Section):
+class Params(File):
     """All of params.yaml."""
 
     execute: Execute
@@ -71,20 +74,26 @@ class Params(Section):
             raise ValueError(
                 f"grid.trained names {unset[0]!r}, which has no entry in methods; write `{unset[0]}: {{}}` there"
             )
+        methods = [*self.methods, *self.grid.references]
+        for field, names in {
+            "compare": self.compare.model_dump().values(),
+            "step_size.given": self.step_size.given,
+        }.items():
+            for name in (n for n in names if n not in methods):
+                raise ValueError(f"{field} names {name!r}, which is no method here{nearest(name, methods)}")
         return self
 
 
-class RecipeParams(Section):
+class RecipeParams(File):
     """All of miniature/params.yaml."""
 
     recipe: Recipe
 
 
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UserError(f"{file}: missing; run from the repository's root, where params.yaml is") from None
+def _tree(file: Path) -> Tree:
+    if not os.path.lexists(file):
+        raise UserError(f"{file}: missing; run from the repository's root, where params.yaml is")
+    return Tree.of(mapping(read_text(file), str(file)), str(file))
 
 
 def load(file: Path = FILE) -> Params:
@@ -92,16 +101,17 @@ def load(file: Path = FILE) -> Params:
 
     It says what differs from the preset that it extends, of the sections that both have (`SHARED`).
     """
-    tree = preset.extended(parsed(_text(file), str(file)), str(file), SHARED)
-    return validated(Params, tree, str(file))
+    return read(Params, preset.extended(_tree(file), SHARED))
 
 
 def load_recipe(file: Path = RECIPE) -> Recipe:
     """Read and validate miniature/params.yaml, as `load` does."""
-    return validated(RecipeParams, parsed(_text(file), str(file)), str(file)).recipe
+    return read(RecipeParams, _tree(file)).recipe
 
 
-def load_preset(name: str, changes: Sequence[str] = ()) -> Preset:
-    """A preset by name or file, with `SECTION.FIELD=VALUE` changes, validated as params.yaml is."""
-    tree, where = preset.tree_of(name)
-    return validated(Preset, preset.with_changes(tree, list(changes), where), where)
+def load_preset(name: str, changes: Sequence[str] = (), options: Sequence[Tree] = ()) -> Preset:
+    """A preset by name or file, with `SECTION.FIELD=VALUE` changes over what other options say, validated as params.yaml is."""
+    tree = preset.tree_of(name)
+    for above in (*options, *map(preset.change, changes)):
+        tree = above.over(tree)
+    return read(Preset, tree)

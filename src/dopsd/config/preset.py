@@ -5,28 +5,30 @@ A preset says what differs from the one that it starts from (`extends: zimage`);
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from dataclasses import replace
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import Field, model_validator
 
 from dopsd.config.backbone import Backbone
-from dopsd.config.section import Count, Name, Positive, Section, parsed
+from dopsd.config.section import Count, File, Name, Positive, Said, Section, Seed, Side, Steps, Tree
 from dopsd.config.study import Prompts
 from dopsd.config.train import Train
-from dopsd.support.errors import UserError
+from dopsd.config.yaml import SHOWN, mapping, value
+from dopsd.support.errors import UserError, nearest
+from dopsd.support.text import read_text
 
 
 class Previews(Section):
     """Pictures that are drawn while a training runs, exactly as inference draws them."""
 
     every: Count
-    prompts: Annotated[tuple[str, ...], Field(min_length=1)]
-    seed: int
+    prompts: Annotated[tuple[Said, ...], Field(min_length=1)]
+    seed: Seed
 
 
 class Tune(Section):
@@ -34,14 +36,14 @@ class Tune(Section):
 
     method: Name
     learning_rate: Positive
-    seed: int
-    size: Count
-    nfe: Count
-    license: str
+    seed: Seed
+    size: Side
+    nfe: Steps
+    license: Said
     previews: Previews
 
 
-class Preset(Section):
+class Preset(File):
     """All of a preset's file."""
 
     backbone: Backbone
@@ -55,7 +57,7 @@ class Preset(Section):
     def _has_the_method(self) -> Preset:
         if self.tune.method not in self.methods:
             raise ValueError(
-                f"tune.method {self.tune.method!r} has no entry in methods; known: {', '.join(self.methods)}"
+                f"tune.method {self.tune.method!r} has no entry in methods{nearest(self.tune.method, self.methods)}"
             )
         return self
 
@@ -70,55 +72,50 @@ def _folder() -> Traversable:
     return resources.files("dopsd") / "presets"
 
 
-def tree_of(preset: str, seen: tuple[str, ...] = ()) -> tuple[dict, str]:
-    """The sections of a preset by its name, or of a file that ends in .yaml, over those of the preset that it extends; and
-    where it comes from."""
+def tree_of(preset: str, seen: tuple[str, ...] = (), asked: str = "") -> Tree:
+    """What a preset says by its name, or a file that ends in .yaml, over the preset that it extends.
+
+    seen: those that extend it, and asked: what stands before an error of its name."""
     if preset in seen:
         raise UserError(f"preset {preset}: extends itself ({' -> '.join((*seen, preset))}); name another")
     if preset.endswith((".yaml", ".yml")):
-        file = Path(preset)
-        if not file.exists():
-            raise UserError(f"{file}: missing; give a preset's file, or one of {', '.join(names())}")
-        text, where = file.read_text(encoding="utf-8"), preset
+        if not os.path.lexists(preset):
+            raise UserError(f"{asked}{preset}: missing; give a preset's file, or one of {', '.join(names())}")
+        text, where = read_text(Path(preset)), preset
     elif preset in ("defaults", *names()):
         text, where = (_folder() / f"{preset}.yaml").read_text(encoding="utf-8"), f"preset {preset}"
     else:
-        raise UserError(f"no preset {preset!r}; known: {', '.join(names())}, or give a .yaml file")
-    return extended(parsed(text, where), where, tuple(Preset.model_fields), (*seen, preset)), where
+        raise UserError(f"{asked}no preset {preset!r}{nearest(preset, names())} (or give a .yaml file)")
+    return extended(Tree.of(mapping(text, where), where), tuple(Preset.model_fields), (*seen, preset))
 
 
-def extended(tree: dict, where: str, sections: Sequence[str], seen: tuple[str, ...] = ()) -> dict:
-    """A file's tree over that of the preset that it extends, of which only some sections are taken."""
-    parent = tree.get("extends")
-    own = {k: v for k, v in tree.items() if k != "extends"}
-    if parent is None:
+def extended(tree: Tree, sections: tuple[str, ...], seen: tuple[str, ...] = ()) -> Tree:
+    """A file over the preset that it extends, of which only some sections are taken."""
+    own = replace(tree, values={k: v for k, v in tree.values.items() if k != "extends"})
+    if (parent := tree.values.get("extends")) is None:
         return own
+    where = tree.where("extends")
     if not isinstance(parent, str):
         raise UserError(f"{where}: extends: {parent!r}; name one preset, one of {', '.join(names())}, or a .yaml file")
-    below, _ = tree_of(parent, seen)
-    return _over({k: v for k, v in below.items() if k in sections}, own)
+    return own.over(tree_of(parent, seen, f"{where}: extends: ").only(sections))
 
 
-def _over(below: dict, above: dict) -> dict:
-    """Two trees in one: sections field by field, all else (null, too) as `above` says."""
-    out = dict(below)
-    for key, value in above.items():
-        both = isinstance(value, dict) and isinstance(out.get(key), dict)
-        out[key] = _over(out[key], value) if both else value
-    return out
+def change(text: str) -> Tree:
+    """What `--set train.steps=100` says; the value is read as YAML. UserError where it is no such change."""
+    where = f"--set {text}" if len(text) <= SHOWN else f"--set {text[:SHOWN]}..."
+    path, equals, said = text.partition("=")
+    *parents, last = path.split(".")
+    sections = tuple(Preset.model_fields)
+    if not equals or not parents or not all((*parents, last)):
+        raise UserError(f"{where}: no field; write SECTION.FIELD=VALUE, e.g. train.steps=500")
+    if parents[0] not in sections:
+        raise UserError(f"{where}: no section {parents[0]!r}{nearest(parents[0], sections)}")
+    return option(path, value(said, where), where)
 
 
-def with_changes(tree: dict, changes: list[str], where: str) -> dict:
-    """Put `train.steps=100`-like changes into a preset's tree; values are read as YAML."""
-    for change in changes:
-        path, equals, value = change.partition("=")
-        *parents, last = path.split(".")
-        if not equals or not parents or parents[0] not in Preset.model_fields:
-            raise UserError(
-                f"--set {change!r}: no such field in {where}; write SECTION.FIELD=VALUE, e.g. train.steps=500"
-            )
-        section: dict = {last: yaml.safe_load(value)}
-        for key in reversed(parents):
-            section = {key: section}
-        tree = _over(tree, section)
-    return tree
+def option(path: str, said: object, where: str) -> Tree:
+    """One field, by its dotted name, as an option of the command line says it."""
+    for key in reversed(path.split(".")):
+        said = {key: said}
+    assert isinstance(said, dict)
+    return Tree.of(said, where)

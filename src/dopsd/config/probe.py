@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
-from dopsd.config.section import Count, Section
+from dopsd.config.section import Section, Seed, Steps
+from dopsd.config.study import Contexts
 
 
 class PictureProbe(Section):
     """contexts: what the encoder is given; nfe: steps, the first are the native ones, whose pictures are shown; images: at
     most so many pictures, of all concepts in turn."""
 
-    contexts: tuple[Literal["text", "image_text", "wrong_image_text", "image"], ...]
-    nfe: Annotated[tuple[Count, ...], Field(min_length=1)]
+    contexts: Contexts
+    nfe: Annotated[tuple[Steps, ...], Field(min_length=1)]
     images: Annotated[int, Field(ge=2)]
-    seed: int = 0
+    seed: Seed = 0

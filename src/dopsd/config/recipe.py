@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dopsd.config.section import Count, Name, Positive, Section, Share
+from dopsd.config.section import Count, Name, Positive, Section, Seed, Share
 
 
 class Part(Section):
@@ -57,7 +57,7 @@ class Turbo(Pooled):
 class Recipe(Section):
     """How the miniature was made."""
 
-    seed: int
+    seed: Seed
     reader: Part
     clip: Pooled
     encoder: Pooled

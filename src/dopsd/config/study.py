@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from dopsd.config.section import Count, Layer, Name, Positive, Section, Sheet, Side, Source
+from dopsd.config.section import Count, Layer, Name, Positive, Said, Section, Seed, Sheet, Side, Source, Steps
+
+
+def _with_controls(contexts: tuple[str, ...]) -> tuple[str, ...]:
+    if lacking := {"text", "image_text", "wrong_image_text"} - set(contexts):
+        raise ValueError(f"lacks {sorted(lacking)[0]}: image_text is held against text and wrong_image_text; add it")
+    if len(set(contexts)) != len(contexts):
+        raise ValueError("names one twice; keep one")
+    return contexts
+
+
+Contexts = Annotated[
+    tuple[Literal["text", "image_text", "wrong_image_text", "image"], ...], AfterValidator(_with_controls)
+]  # what the encoder is given
 
 
 class Execute(Section):
@@ -24,15 +37,15 @@ class Execute(Section):
 class Folder(Section):
     """A concept from a person's own pictures: a folder in any of the forms that `sets.folder` reads."""
 
-    images: str
-    name: Annotated[str, Field(min_length=1)]  # what "[V]" is: my corgi
+    images: Said
+    name: Said  # what "[V]" is: my corgi
     kind: Literal["object", "style"] = "object"
 
 
 class FromHub(Section):
     """A concept from a set of the hub that sets/hub.yaml knows."""
 
-    set: str
+    set: Said
     subject: str | None = None
     pictures: Count | None = None  # the first so many; null: all
     kind: Literal["object", "style"] = "object"
@@ -42,7 +55,7 @@ class Fetch(Section):
     """The concept sets. A concept that neither `folders` nor `hub` names is the miniature's world's."""
 
     images: Count = 4  # pictures of a concept of the world
-    seed: int = 0
+    seed: Seed = 0
     size: Side = 64  # pixels a side of a square picture; other shapes have the same area
     folders: dict[Name, Folder] = Field(default={})
     hub: dict[Name, FromHub] = Field(default={})
@@ -63,9 +76,9 @@ class Prompts(Section):
     ordinary: Annotated[int, Field(ge=8)]  # prompts without "[V]"
     ordinary_list: str = "everyday"  # of pictures: everyday, world or a .txt file, a prompt a line
     writer: Source | None = None
-    given: tuple[str, ...] = ()
-    folder: str | None = None
-    seed: int = 0  # of pictures: what the noise starts from
+    given: tuple[Said, ...] = ()
+    folder: Said | None = None
+    seed: Seed = 0  # of pictures: what the noise starts from
 
     @model_validator(mode="after")
     def _has_its_source(self) -> Prompts:
@@ -82,7 +95,7 @@ class Grid(Section):
     references: tuple[Literal["untouched", "described"], ...]
     trained: tuple[Name, ...]
     concepts: Annotated[tuple[Name, ...], Field(min_length=1)]
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)]
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -105,7 +118,7 @@ class StepSize(Section):
 
     given: dict[Name, Positive] = Field(default={})
     concept: Name | None = None
-    seed: int = 0
+    seed: Seed = 0
     candidates: tuple[Positive, ...] = ()
     fidelity: str = "concept_fidelity"  # the score of new pictures that a rate is chosen by,
     retention: str = "adherence"  # and the one of ordinary prompts, over the untouched model's
@@ -114,8 +127,8 @@ class StepSize(Section):
 class Evaluate(Section):
     """In how many steps, and how many pictures at a time."""
 
-    nfe: Annotated[tuple[Count, ...], Field(min_length=1)]
-    nfe_sweep: tuple[Count, ...] = ()
+    nfe: Annotated[tuple[Steps, ...], Field(min_length=1)]
+    nfe_sweep: tuple[Steps, ...] = ()
     guidance: Annotated[float, Field(ge=0)] = 0.0  # of the many steps: v + g (v - v_empty); few steps have none
     batch_size: Count
 
@@ -144,13 +157,13 @@ class Compared(Section):
 class Probe(Section):
     """The in-context probe."""
 
-    also: tuple[str, ...]
-    contexts: tuple[Literal["text", "image_text", "wrong_image_text", "image"], ...]
-    nfe: Annotated[tuple[Count, ...], Field(min_length=1)]
+    also: tuple[Said, ...]
+    contexts: Contexts
+    nfe: Annotated[tuple[Steps, ...], Field(min_length=1)]
     layers: Annotated[tuple[Layer, ...], Field(min_length=1)]  # backbone.teacher_layer among them
     images: Sheet
     table_images: Sheet
-    seed: int
+    seed: Seed
 
 
 class Miniature(Section):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from dopsd.config.section import Count, Positive, Section, Share
+from dopsd.config.section import Count, Positive, Said, Section, Share
 
 
 class Train(Section):
@@ -17,9 +17,9 @@ class Train(Section):
     accumulation: Count
     tune: Literal["lora", "full"]
     offload: bool
-    lora_rank: Count
+    lora_rank: Annotated[int, Field(ge=1, le=4096)]
     lora_alpha: Positive
-    lora_targets: tuple[str, ...]
+    lora_targets: tuple[Said, ...]
     betas: tuple[Share, Share]
     weight_decay: Annotated[float, Field(ge=0)]
     clip: Positive

@@ -18,6 +18,7 @@ from dopsd.evaluation.rows import NEW, ORDINARY, PLACEHOLDER, REFERENCE, REWRITE
 from dopsd.sets.items import Item
 from dopsd.support import seeds
 from dopsd.support.errors import UserError
+from dopsd.support.text import read_lines
 
 Ask = Callable[[Sequence[Image], str, int], str]  # pictures, a question, how many tokens -> a VLM's answer
 ASK_REWRITE = (
@@ -28,6 +29,7 @@ ASK_NEW = (
     'A caption of this picture is: "{caption}"\nWrite {n} prompts for new pictures of [V] in other places, doing other '
     "things, in other light. One a line, each with [V] in it. Answer with those lines only."
 )
+LISTS = ("everyday", "world")  # that come with the package
 MARK = re.compile(r"^\s*(?:[-*•]|\d+[.):])?\s*")
 
 
@@ -98,10 +100,13 @@ def for_concept(
 def listed(name: str, n: int) -> list[str]:
     """The first n lines of a list that comes with the package ("everyday", "world"), or of a .txt file."""
     known = resources.files("dopsd") / "presets" / "prompts"
-    file = Path(name) if name.endswith(".txt") else known / f"{name}.txt"
-    if not file.is_file():
-        raise UserError(f"prompts.ordinary_list: {name!r}: no such list; choose everyday, world or a .txt file")
-    lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if name.endswith(".txt"):
+        file = Path(name)
+    elif name in LISTS:
+        file = Path(str(known / f"{name}.txt"))
+    else:
+        raise UserError(f"prompts.ordinary_list: {name!r}: no such list; choose {', '.join(LISTS)} or a .txt file")
+    lines = [line for _, line in read_lines(file)]
     if len(lines) < n:
         raise UserError(f"prompts.ordinary_list: {name!r} has {len(lines)} prompts, fewer than prompts.ordinary {n}")
     return lines[:n]

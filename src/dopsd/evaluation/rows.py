@@ -8,6 +8,7 @@ A row may be edited, or written by hand: only what it says is drawn.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,8 +17,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from dopsd.config.section import Section, Share, Side, validated
+from dopsd.config.section import Said, Section, Seed, Share, Side, validated
 from dopsd.support.errors import UserError
+from dopsd.support.text import json_lines
 
 NEW = "new"  # the concept in a new picture
 REWRITE = "rewrite"  # a training picture's caption in other words: held against that picture
@@ -37,11 +39,11 @@ class Truth(Section):
 class Row(Section):
     """A prompt: what is asked for, at which size, from which noise, and what the picture can be held against."""
 
-    id: Annotated[str, Field(min_length=1)]  # of its own in the study
-    seed: int | None = None  # of the trainings that answer it; null: all
+    id: Said  # of its own in the study
+    seed: Seed | None = None  # of the trainings that answer it; null: all
     kind: Kind
     group: str  # rows of one group are one unit: one prompt's noises, or one training picture's prompts
-    text: Annotated[str, Field(min_length=1)]
+    text: Said
     described: str | None = None  # the same with the concept spelled out in the place of "[V]"
     height: Side  # pixels
     width: Side
@@ -68,34 +70,21 @@ def write(rows: Iterable[Row], file: Path) -> None:
     file.write_text("".join(lines), encoding="utf-8")
 
 
-def read(file: Path) -> list[Row]:
-    """The rows of a file that `write` or a person wrote; UserError names line, field and remedy."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UserError(f"{file}: missing; run `dvc repro prompts`") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{file}: not UTF-8 text ({error.reason}); save it as UTF-8") from None
-    out: list[Row] = []
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            out.append(_row(line, f"{file}:{number}"))
-    seen: set[str] = set()
-    for row in out:
+def read(file: Path, missing: str = "run `dvc repro prompts`") -> list[Row]:
+    """The rows of a file that `write` or a person wrote; UserError names line, field and remedy. missing: what to do where the
+    file is not there."""
+    if not os.path.lexists(file):
+        raise UserError(f"{file}: missing; {missing}")
+    out, seen = [], {}
+    for number, tree in json_lines(file):
+        row = validated(Row, tree, f"{file}:{number}")
         if row.id in seen:
-            raise UserError(f"{file}: id {row.id!r} stands twice; give every row one of its own")
-        seen.add(row.id)
+            raise UserError(
+                f"{file}:{number}: id: {row.id!r} stands in line {seen[row.id]}, too; give every row one of its own"
+            )
+        seen[row.id] = number
+        out.append(row)
     return out
-
-
-def _row(line: str, where: str) -> Row:
-    try:
-        tree = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{where}: not JSON ({error}); every line must be one JSON object") from None
-    if not isinstance(tree, dict):
-        raise UserError(f"{where}: a {type(tree).__name__}; every line must be one JSON object")
-    return validated(Row, tree, where)
 
 
 def of_kind(rows: Iterable[Row], kind: str, seed: int | None = None) -> list[Row]:

@@ -24,9 +24,9 @@ from typing import Any, Literal, Protocol, cast
 
 from torch import Tensor
 
-from dopsd.config.section import Section, validated
+from dopsd.config.section import Section, Where, named, validated
 from dopsd.method.context import Context
-from dopsd.support.errors import UserError
+from dopsd.support.errors import UserError, nearest
 
 Field = Callable[[Tensor, Tensor, Context], Tensor]
 
@@ -104,9 +104,9 @@ def objective(name: str) -> Objective:
     return cast(Objective, importlib.import_module(module(name)))
 
 
-def method(name: str, settings: Mapping[str, Any], file: str) -> Method:
+def method(name: str, settings: Mapping[str, Any], file: str | Where) -> Method:
     """A method by its name, with what `methods.<name>` of a file says; UserError where there is no such method or field."""
     if name not in names():
-        raise UserError(f"{file}: methods.{name}: no such method; known: {', '.join(names())}")
+        raise UserError(f"{named(file, 'methods', name)}: methods.{name}: no such method{nearest(name, names())}")
     found = objective(name)
     return Method(name, found, validated(found.Settings, settings, file, f"methods.{name}"))

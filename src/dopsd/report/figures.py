@@ -24,6 +24,7 @@ from dopsd.sets.jsonl import read_set
 from dopsd.study.prompts import asked
 from dopsd.support import paths
 from dopsd.support.errors import UserError
+from dopsd.support.files import read_csv
 from dopsd.support.pictures import from_pil
 
 SHOWN = 3  # pictures a cell of the comparison,
@@ -226,7 +227,7 @@ def recipe(folder: Path) -> Figure:
     for axes in panels.flat[len(files) :]:
         axes.set_axis_off()
     for axes, file in zip(panels.flat, files, strict=False):
-        curve = pd.read_csv(file)
+        curve = read_csv(file, "step", "loss", "seconds")
         axes.plot(curve.step, curve.loss, color="#2566c7", alpha=0.3, linewidth=0.7)
         axes.plot(curve.step, curve.loss.rolling(9, min_periods=1, center=True).mean(), color="#2566c7")
         minutes = curve.seconds.iloc[-1] / 60

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
+from dopsd.report import fonts
 from dopsd.sets.items import fitted
 from dopsd.support.errors import UserError
 from dopsd.support.opener import opened
@@ -46,6 +47,11 @@ def magnified(image: np.ndarray, scale: float) -> np.ndarray:
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
 
 
+def broken(text: str, width: int) -> str:
+    """A text in lines of so many letters."""
+    return textwrap.fill(text, max(1, width * len(text) // max(1, fonts.wide(text))))
+
+
 def picture_grid(
     rows: list[list[np.ndarray]], columns: list[str], names: list[str], scale: float = SCALE, title: int = 20
 ) -> Figure:
@@ -56,21 +62,31 @@ def picture_grid(
     """
     rows = [[magnified(image, scale) for image in row] for row in rows]
     widths, heights = [image.shape[1] for image in rows[0]], [row[0].shape[0] for row in rows]
-    titles = [textwrap.fill(c, max(8, int(w / (0.8 * title)))) for c, w in zip(columns, widths, strict=True)]
+    titles = [broken(c, max(8, int(w / (0.8 * title)))) for c, w in zip(columns, widths, strict=True)]
     gap, top = 12, 50 + round(1.7 * title * max(t.count("\n") for t in titles))
-    left = 30 + 13 * max(len(line) for name in names for line in name.splitlines())  # a letter is about 13 pixels wide
+    left = 30 + 13 * max(
+        fonts.wide(line) for name in names for line in name.splitlines()
+    )  # a letter is about 13 pixels wide
     width, height = left + sum(widths) + gap * len(widths), top + sum(heights) + gap * len(heights)
     figure = Figure(figsize=(width / DPI, height / DPI), facecolor="white")
     y = top
     for row, name, tall in zip(rows, names, heights, strict=True):
         x = left
-        figure.text((left - 10) / width, 1 - (y + tall / 2) / height, name, ha="right", va="center", fontsize=17)
+        figure.text(
+            (left - 10) / width,
+            1 - (y + tall / 2) / height,
+            name,
+            ha="right",
+            va="center",
+            fontsize=17,
+            **fonts.how(name),
+        )
         for image, above, wide in zip(row, titles, widths, strict=True):
             axes = figure.add_axes((x / width, 1 - (y + tall) / height, wide / width, tall / height))
             axes.imshow(image, interpolation="nearest", aspect="auto")
             axes.set_axis_off()
             if y == top:
-                axes.set_title(above, fontsize=title, pad=10)
+                axes.set_title(above, fontsize=title, pad=10, **fonts.how(above))
             x += wide + gap
         y += tall + gap
     return figure

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from dopsd.support.markdown import text
+
 Scores = dict[str, dict]
 FEW, MANY = "turbo_4", "base_32"
 
@@ -71,9 +73,9 @@ def bars_table(scores: Scores) -> str:
 def attribute_table(scores: Scores, probe: dict) -> str:
     """A row an attribute: what the reader reads, what each VLM names, what the generators draw of a full prompt."""
     columns = {"reader": scores["reader_accuracy"]}
-    columns |= {f"naming, {vlm}": named for vlm, named in scores["naming"].items()}
+    columns |= {f"naming, {text(vlm)}": named for vlm, named in scores["naming"].items()}
     columns |= {f"drawn, {who}": drawn for who, drawn in scores["attribute_adherence"].items()}
-    columns |= {f"seen and drawn, {vlm}": next(iter(nfe.values()))["image_text"] for vlm, nfe in probe.items()}
+    columns |= {f"seen and drawn, {text(vlm)}": next(iter(nfe.values()))["image_text"] for vlm, nfe in probe.items()}
     rows = {name: {a: spelled(v) for a, v in column.items() if a != "mean"} for name, column in columns.items()}
     return pd.DataFrame(rows).to_markdown()
 

@@ -16,6 +16,7 @@ from dopsd.report.figures import CONTEXTS
 from dopsd.report.miniature import attribute_table, bars_table, spelled
 from dopsd.report.names import label, labels
 from dopsd.report.tables import matched_markdown, number_text, summary_markdown
+from dopsd.support import markdown
 from dopsd.support.files import numbers_table
 
 TEMPLATE = Path(__file__).with_name("report.md.j2")
@@ -74,6 +75,7 @@ def probes(scores: dict, naming: dict, lower: Container[str] = ()) -> list[dict]
 
 def _filled(template: Path, **values) -> str:
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment.filters |= markdown.FILTERS
     return environment.from_string(template.read_text(encoding="utf-8")).render(**values)
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from dopsd.evaluation.statistics import interval, paired_difference
 from dopsd.report.cells import Key, Steps, at
 from dopsd.support import paths
-from dopsd.support.errors import UserError
+from dopsd.support.files import read_csv
 
 LOSS = ("loss", "lr", "grad_norm")
 WHO = ["method", "concept", "kind", "seed", "step", "nfe"]  # of a row of `comparison`
@@ -206,8 +206,6 @@ def losses(trained: Sequence[str], concepts: Sequence[str], seeds: Sequence[int]
         for concept in concepts:
             for seed in seeds:
                 file = paths.adapters(method, concept, seed) / "loss.csv"
-                if not file.exists():
-                    raise UserError(f"{file}: missing; run `dvc repro`")
-                out.append(pd.read_csv(file).assign(method=method, concept=concept, seed=seed))
+                out.append(read_csv(file, "step", *LOSS).assign(method=method, concept=concept, seed=seed))
     table = pd.concat(out, ignore_index=True)
     return table.loc[:, ["method", "concept", "seed", "step", *LOSS]]

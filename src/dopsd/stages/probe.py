@@ -56,7 +56,7 @@ def of_pictures(params: Params, settings: PictureProbe) -> tuple[dict, pd.DataFr
     """The same of the study's own pictures, a concept's after another's."""
     sets = [read_set(paths.concept_set(c) / "data.jsonl") for c in params.grid.concepts]
     items = [item for item in chain(*zip_longest(*sets)) if item is not None]
-    panel = Panel(params.instruments, device(params.backbone.device), "params.yaml")
+    panel = Panel(params.instruments, device(params.backbone.device), params.where)
     model = backbones.load(params.backbone)
     found, table, pictures = probe_pictures.probe(model, items, panel, settings, params.evaluate.batch_size)
     name = Path(getattr(params.backbone, "vlm", params.backbone.model)).name

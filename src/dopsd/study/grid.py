@@ -10,6 +10,7 @@ from dopsd.config.study import Grid
 from dopsd.evaluation import rows
 from dopsd.evaluation.sheets import Sheet, along
 from dopsd.objectives import Method, method
+from dopsd.study.sets import known
 from dopsd.support.paths import ORDINARY
 
 
@@ -58,10 +59,14 @@ def drawings(params: Params, cell: Cell, kinds: Iterable[str]) -> list[Sheet]:
 
 def methods(params: Params) -> dict[str, Method]:
     """The trained methods with their settings; UserError where params.yaml says nothing or something wrong of one."""
-    return {name: method(name, params.methods[name], "params.yaml") for name in params.grid.trained}
+    return {name: method(name, params.methods[name], params.where) for name in params.grid.trained}
 
 
 def fetched(params: Params) -> list[str]:
-    """The concepts whose sets are written: those of the grid and, where one is, the one that rates are searched on."""
+    """The concepts whose sets are written: those of the grid and, where one is, the one that rates are searched on. UserError
+    where nothing says where one's pictures are."""
     search = [params.step_size.concept] if params.searched and params.step_size.concept else []
-    return list(dict.fromkeys([*params.grid.concepts, *search]))
+    out = list(dict.fromkeys([*params.grid.concepts, *search]))
+    for concept in out:
+        known(concept, params.fetch, params.where("grid", "concepts"))
+    return out

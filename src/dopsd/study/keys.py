@@ -16,11 +16,12 @@ from dopsd import backbones, objectives
 from dopsd.config.backbone import Backbone
 from dopsd.config.params import Params
 from dopsd.evaluation.instruments import Panel
-from dopsd.evaluation.rows import Row
+from dopsd.evaluation.rows import NEW, ORDINARY, Row
 from dopsd.study import code
 from dopsd.study.grid import fetched, methods
 from dopsd.study.store import content
 from dopsd.support import paths
+from dopsd.support.errors import UserError, nearest
 from dopsd.training.state import fingerprint
 
 WHO_RUNS_IT = {"device"}  # of a backbone: changes no result that is meant to differ
@@ -41,7 +42,21 @@ def weights(settings: Backbone, seen: bool) -> list[Any]:
 
 def panel(params: Params) -> Panel:
     """What looks at the pictures, none of it opened."""
-    return Panel(params.instruments, torch.device("cpu"), "params.yaml")
+    return Panel(params.instruments, torch.device("cpu"), params.where)
+
+
+def check(params: Params) -> None:
+    """UserError where no instrument gives the scores that rates are chosen by and methods are matched by: said before anything
+    runs, not after the trainings."""
+    scores, rule = panel(params).scores, params.step_size
+    wanted = {"fidelity": (rule.fidelity, NEW)} | ({"retention": (rule.retention, ORDINARY)} if params.searched else {})
+    for field, (name, kind) in wanted.items():
+        known = [s for s, what in scores.items() if kind in what.kinds]
+        if name not in known:
+            raise UserError(
+                f"{params.where('step_size', field)}: step_size.{field}: {name!r} is no score of {kind} pictures that one of the "
+                f"instruments gives{nearest(name, known)}"
+            )
 
 
 def eyes(params: Params) -> list[str]:
@@ -105,6 +120,7 @@ def _models(*names: str) -> dict[str, str]:
 
 def all_stages(params: Params) -> dict[str, dict]:
     """What each stage of the study depends on, by its name: settings, weights and code, and the grid that it runs over."""
+    check(params)
     grid, of = params.grid, backbones.module(params.backbone.name)
     over = {"concepts": list(grid.concepts), "seeds": list(grid.seeds)}
     seen, unseen = weights(params.backbone, seen=True), weights(params.backbone, seen=False)

@@ -27,7 +27,7 @@ from dopsd.study.store import CARD, Store, content, publish
 from dopsd.study.train import train_cell
 from dopsd.support import paths
 from dopsd.support.errors import UserError
-from dopsd.support.files import read_json, read_table, write_table
+from dopsd.support.files import number, read_csv, read_json, read_table, write_table
 from dopsd.training import identity
 from dopsd.training.results import TIME_FILE
 from dopsd.training.state import fingerprint
@@ -141,7 +141,7 @@ class Study:
         k = fingerprint("score", self._score_key, seen, *given)
         folder = paths.concept_set(concept)
         scene = folder / "scene.json"  # of what the world made
-        own = read_json(scene)["attributes"] if scene.exists() else None
+        own = read_json(scene).get("attributes") if scene.exists() else None
         about = read_set(folder / "data.jsonl"), own
         return k, (score_pictures, (drawn, plain, rows, seed, *about, p.instruments, self.store.work(k)))
 
@@ -155,7 +155,8 @@ class Study:
         settings, concept = self.params.step_size, self.params.step_size.concept
         if not self.params.searched or concept is None:
             return pd.DataFrame(columns=COLUMNS)
-        known = dict(list(pd.read_csv(table).groupby("key"))) if table.exists() else {}
+        keys.check(self.params)
+        known = dict(list(read_csv(table, *COLUMNS).groupby("key"))) if table.exists() else {}
         prompts = [r.model_dump() for r in self.rows(concept, settings.seed)]
         candidates = {}
         for name, of in keys.search(self.params).items():
@@ -195,11 +196,11 @@ class Study:
 
     def train(self) -> None:
         """Every trained cell, to models/lora/<method>/<concept>/<seed>."""
-        rates, cells = read_json(paths.STEP_SIZE), {}
+        cells, rates = {}, read_json(paths.STEP_SIZE)
         for cell in grid.trained(self.params.grid):
             if cell.method not in rates:
                 raise UserError(f"{paths.STEP_SIZE}: no step size for {cell.method!r}; run `dvc repro step_size`")
-            cells[cell] = self._training(*cell, rates[cell.method]["value"])
+            cells[cell] = self._training(*cell, number(paths.STEP_SIZE, cell.method, "value"))
         self._published("train", cells, paths.adapters, paths.LORA)
 
     # --- draw

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from dopsd.config.backbone import Backbone
 from dopsd.config.train import Train
@@ -19,8 +19,8 @@ from dopsd.study.grid import Cell
 from dopsd.study.pipeline import Study
 from dopsd.study.store import CARD
 from dopsd.support import paths
-from dopsd.support.errors import UserError
-from dopsd.support.files import read_json
+from dopsd.support.errors import UserError, told
+from dopsd.support.files import number, read_json
 from dopsd.training.results import TIME_FILE
 
 
@@ -44,7 +44,7 @@ class Row:
 
 def measured(folders: Iterable[Path]) -> float | None:
     """Seconds of a training, from those of finished ones; None where none is kept."""
-    times = [read_json(f / TIME_FILE)["seconds"] for f in folders if (f / TIME_FILE).exists()]
+    times = [number(f / TIME_FILE, "seconds") for f in folders if (f / TIME_FILE).exists()]
     return sum(times) / len(times) if times else None
 
 
@@ -63,7 +63,10 @@ def _rates(study: Study) -> dict[str, float]:
     cells that are not kept."""
     known = read_json(paths.STEP_SIZE) if paths.STEP_SIZE.exists() else {}
     of = study.params.step_size
-    return {m: known[m]["value"] if m in known else of.given.get(m, (*of.candidates, 0.0)[0]) for m in study.methods}
+    return {
+        m: number(paths.STEP_SIZE, m, "value") if m in known else of.given.get(m, (*of.candidates, 0.0)[0])
+        for m in study.methods
+    }
 
 
 def plan(study: Study) -> list[Row]:
@@ -146,8 +149,11 @@ def memory(settings: Backbone, train: Train) -> str:
         return f"memory: not known before the weights of {settings.model} are in a local folder"
     shapes = []
     for file in files:
-        with safe_open(file, "pt") as f:
-            shapes += [f.get_slice(name).get_shape() for name in f.keys()]  # noqa: SIM118 - no mapping
+        try:
+            with safe_open(file, "pt") as f:
+                shapes += [f.get_slice(name).get_shape() for name in f.keys()]  # noqa: SIM118 - no mapping
+        except (OSError, SafetensorError) as error:
+            raise UserError(f"{file}: not a file of weights ({told(error)}); fetch it again") from None
     weights, own = sum(math.prod(shape) for shape in shapes), {"float32": 4, "bfloat16": 2}[settings.dtype]
     if train.tune == "full":  # offloaded: student, teacher and gradient; else the teacher beside all that is float32
         total = weights * (3 * own if train.offload else TRAINED + own)

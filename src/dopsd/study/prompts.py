@@ -12,7 +12,11 @@ from dopsd.evaluation.rows import Row
 from dopsd.sets.jsonl import read_set
 from dopsd.study.grid import fetched
 from dopsd.support import paths
+from dopsd.support.errors import UserError
 from dopsd.world.concepts import load_training
+from dopsd.world.scenes import CONCEPTS
+
+FILES = "write it there, or choose another prompts.source"
 
 
 def seeds_of(params: Params, concept: str) -> Sequence[int]:
@@ -21,6 +25,11 @@ def seeds_of(params: Params, concept: str) -> Sequence[int]:
 
 
 def _by_world(params: Params, concept: str) -> Iterable[Row]:
+    if concept not in CONCEPTS:
+        raise UserError(
+            f"{params.where('prompts', 'source')}: prompts.source world: {concept!r} is none of its concepts; choose vlm, "
+            "captions or files"
+        )
     known, wanted = load_training(paths.concept_set(concept)).attributes, params.prompts
     for seed in seeds_of(params, concept):
         yield from by_world.for_concept(concept, wanted.new, wanted.noises, seed, known)
@@ -41,7 +50,12 @@ def written(params: Params, ask: Ask | None) -> dict[Path, list[Row]]:
     if wanted.source == "files":
         folder = Path(wanted.folder or "")
         names = [*fetched(params), paths.ORDINARY]
-        return {paths.prompts(name): rows.read(folder / f"{name}.jsonl") for name in names}
+        for name in names:
+            found = rows.read(folder / f"{name}.jsonl", FILES)
+            if not found:
+                raise UserError(f"{folder / name}.jsonl: no prompts; write one line of JSON for each")
+            out[paths.prompts(name)] = found
+        return out
     for concept in fetched(params):
         of = _by_world(params, concept) if wanted.source == "world" else _by_pictures(params, concept, ask)
         out[paths.prompts(concept)] = list(of)

@@ -10,13 +10,23 @@ from dopsd.sets import folder as own
 from dopsd.sets import hub
 from dopsd.sets.captions import with_captions
 from dopsd.sets.write import write_set
-from dopsd.support.errors import UserError
+from dopsd.support.errors import UserError, nearest
 from dopsd.world.concepts import write_concept_set
 from dopsd.world.scenes import CONCEPTS
 
 
+def known(concept: str, settings: Fetch, file: str = "params.yaml") -> None:
+    """UserError where nothing says where the pictures of a concept come from."""
+    if not (concept in settings.folders or concept in settings.hub or concept in CONCEPTS):
+        raise UserError(
+            f"{file}: grid.concepts: {concept!r} is in neither fetch.folders nor fetch.hub, and is none of the miniature's "
+            f"world{nearest(concept, CONCEPTS)}; say where its pictures are"
+        )
+
+
 def write_concept(concept: str, settings: Fetch, folder: Path) -> None:
     """Write the set of a concept to a folder (see `sets.jsonl`); UserError where nothing says where it comes from."""
+    known(concept, settings)
     if found := settings.folders.get(concept):
         _write(own.read_pictures(Path(found.images), found.name, settings.size), folder)
     elif found := settings.hub.get(concept):
@@ -26,13 +36,8 @@ def write_concept(concept: str, settings: Fetch, folder: Path) -> None:
             hub.save(source, pictures, found.pictures)
             name = source.class_name or found.set
             _write(own.read_pictures(pictures, name, settings.size), folder)
-    elif concept in CONCEPTS:
-        write_concept_set(concept, folder, settings.images, settings.seed)
     else:
-        raise UserError(
-            f"params.yaml: grid.concepts: {concept!r} is in neither fetch.folders nor fetch.hub, and the miniature's world "
-            f"knows {', '.join(CONCEPTS)}; say where its pictures are"
-        )
+        write_concept_set(concept, folder, settings.images, settings.seed)
 
 
 def _write(pictures: own.Pictures, folder: Path) -> None:

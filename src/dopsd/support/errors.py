@@ -7,6 +7,11 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+SMALLER = (
+    "draw or train smaller (--size), fewer at a time (train.accumulation, evaluate.batch_size), or keep the weights in fewer "
+    "bits (backbone.quantize)"
+)
+
 
 class UserError(Exception):
     """Something the user can mend: the message names the file, the field and the remedy.
@@ -32,17 +37,32 @@ def told(error: BaseException) -> str:
     return lines[0] if lines else type(error).__name__
 
 
+class Usage(UserError):
+    """A command line that is none: what is missing, unknown or out of its range."""
+
+    status = 2
+
+
 def printable(text: str) -> str:
-    """Text that every terminal can print: what is no character (a name in no encoding) stands as an escape."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    """Text in one line that does nothing to a terminal: what moves a cursor, ends a line, turns the direction of writing or is
+    no character (a name in no encoding) stands as an escape."""
+    shown = (c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+    return "".join(shown)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is not enough memory, of this machine or of a GPU."""
+    torch = sys.modules.get("torch")  # not imported for this: where it is not, it has no errors
+    of_gpu = torch is not None and isinstance(error, torch.OutOfMemoryError)
+    return of_gpu or isinstance(error, MemoryError) or "DefaultCPUAllocator: " in str(error)
 
 
 @contextmanager
 def reported() -> Iterator[None]:
     """Around a command or a stage: what a person can mend is one line on stderr and an exit status, never a traceback.
 
-    UserError: its text and status. OSError (a full disk, a missing right, a quota): what failed and where. Ctrl-C: 130.
-    Everything else is a fault of ours and keeps its traceback.
+    UserError: its text and status. OSError (a full disk, a missing right, a quota): what failed and where. Too little memory.
+    Ctrl-C: 130. Everything else is a fault of ours and keeps its traceback.
     """
     try:
         yield
@@ -50,10 +70,14 @@ def reported() -> Iterator[None]:
         said, status = str(error), error.status
     except KeyboardInterrupt:
         said, status = "stopped by the user", 130
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        said, status = f"not enough memory ({told(error)[:150]}); {SMALLER}", 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         said, status = f"{where}{error.strerror or told(error)}; nothing finished is lost: mend it and run again", 1
     else:
         return
-    print(f"{'error: ' if status == 1 else ''}{printable(said)}", file=sys.stderr)
+    print(f"{'' if status == 130 else 'error: '}{printable(said)}", file=sys.stderr)
     raise SystemExit(status)

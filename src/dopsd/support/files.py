@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dopsd.support.errors import UserError, told
+from dopsd.support.text import read_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,12 +137,32 @@ def _fsync(path: Path) -> None:
 
 def read_json(file: Path) -> dict:
     """A file of scores; UserError where it is missing or broken."""
+    if not file.exists():
+        raise UserError(f"{file}: missing; run `dvc repro`")
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{file}: missing; run `dvc repro`") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{file}: not JSON ({error}); delete it and run `dvc repro`") from None
+        found = json.loads(read_text(file))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{file}: not JSON ({told(error)}); delete it and run `dvc repro`") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{file}: {type(found).__name__}, not an object; delete it and run `dvc repro`")
+    return found
+
+
+def number(file: Path, *names: str) -> float:
+    """A number in a file of scores, by the names that lead to it; UserError where it is not there."""
+    found: Any = read_json(file)
+    for name in names:
+        found = found.get(name) if isinstance(found, dict) else None
+    if isinstance(found, bool) or not isinstance(found, (int, float)) or not math.isfinite(found):
+        raise UserError(f"{file}: {'.'.join(names)}: no number; delete the file and run `dvc repro`")
+    return found
+
+
+def text_of(file: Path, name: str) -> str:
+    """A text in such a file; UserError where it is not there."""
+    if not isinstance(found := read_json(file).get(name), str):
+        raise UserError(f"{file}: {name}: no text; delete the file and run `dvc repro`")
+    return found
 
 
 def rounded(x: Any) -> Any:
@@ -193,6 +215,21 @@ def read_table(file: Path) -> pd.DataFrame:
         raise UserError(f"{file}: missing; run `dvc repro`") from None
     except (OSError, ValueError) as error:  # pyarrow's are of these kinds
         raise UserError(f"{file}: not a table ({told(error)}); delete it and run `dvc repro`") from None
+
+
+def read_csv(file: Path, *columns: str) -> pd.DataFrame:
+    """A table of `write_csv` with these columns; UserError where it is missing or broken."""
+    import pandas as pd
+
+    if not file.exists():
+        raise UserError(f"{file}: missing; run `dvc repro`")
+    try:
+        table = pd.read_csv(file)
+    except (OSError, ValueError) as error:  # pandas' are ValueErrors
+        raise UserError(f"{file}: not a table ({told(error)}); delete it and run `dvc repro`") from None
+    if lacking := [c for c in columns if c not in table]:
+        raise UserError(f"{file}: no column {lacking[0]!r}; delete it and run `dvc repro`")
+    return table
 
 
 def numbers_table(scores: dict, prefix: str = "") -> list[tuple[str, dict]]:

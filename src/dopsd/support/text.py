@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import stat
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,15 @@ def read_text(file: Path) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+def slug(name: str) -> str:
+    """A name in any script as a file's: "My corgi" -> "my-corgi", "柯基" stays. UserError where nothing is left."""
+    plain = unicodedata.normalize("NFC", name).lower()
+    out = re.sub(r"[\W_]+", "-", plain).strip("-").encode()[:100].decode(errors="ignore").strip("-")
+    if not out:
+        raise UserError(f'the name {name!r} has no letter or digit; name the concept, e.g. "my corgi"')
+    return out
+
+
 def read_lines(file: Path) -> list[tuple[int, str]]:
     """The lines of a file with their numbers from 1, split at line ends only (not at U+2028 and the like), without blank ones."""
     lines = enumerate(read_text(file).split("\n"), 1)
@@ -75,7 +86,12 @@ def json_value(text: str, where: str) -> Any:
         raise UserError(f"{where}: {text} is not a number; write a finite one")
 
     try:
-        return json.loads(text, object_pairs_hook=pairs, parse_constant=constant, parse_float=number)
+        value = json.loads(text, object_pairs_hook=pairs, parse_constant=constant, parse_float=number)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except UnicodeEncodeError:
+        raise UserError(f"{where}: half a character (\\ud800 to \\udfff); write the whole one") from None
     except json.JSONDecodeError as error:
         raise UserError(f"{where}: not JSON ({error}); mend it") from None
     except (RecursionError, ValueError) as error:  # ValueError: thousands of digits

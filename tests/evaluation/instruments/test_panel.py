@@ -37,7 +37,7 @@ def test_every_file_is_an_instrument_that_says_what_its_scores_mean():
     ("settings", "said"),
     [
         ({"microscope": {}}, r"instruments\.microscope: no such instrument; known: clip, dino"),
-        ({"reader": {"modle": "x"}}, r"instruments\.reader\.model: Field required"),
+        ({"reader": {"modle": "x"}}, r"instruments\.reader\.modle: unknown; did you mean 'model'\?"),
         (
             {"frechet": {"features": "dino"}},
             r"instruments\.frechet: features: 'dino' is none of the instruments; add it",

@@ -25,10 +25,10 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar, cast
 import torch
 from torch import Tensor
 
-from dopsd.config.section import Section, validated
+from dopsd.config.section import Section, Where, named, validated
 from dopsd.evaluation.rows import Row
 from dopsd.sets.items import Item, by_name
-from dopsd.support.errors import UserError
+from dopsd.support.errors import UserError, nearest
 
 Need = Literal["truth", "picture", "training", "reference", "noises"]
 REMEDY: dict[str, str] = {
@@ -129,7 +129,7 @@ class Panel:
     settings: `instruments` of a file: {name: its settings}. UserError where a name or a field is wrong.
     """
 
-    def __init__(self, settings: Mapping[str, Mapping[str, Any] | None], device: torch.device, file: str):
+    def __init__(self, settings: Mapping[str, Mapping[str, Any] | None], device: torch.device, file: str | Where):
         self.device, self.file = device, file
         self.kinds: dict[str, type[Instrument]] = {}
         self.settings: dict[str, Section] = {}
@@ -138,14 +138,16 @@ class Panel:
             if given is None:  # left out, by null
                 continue
             if name not in names():
-                raise UserError(f"{file}: instruments.{name}: no such instrument; known: {', '.join(names())}")
+                at = named(file, "instruments", name)
+                raise UserError(f"{at}: instruments.{name}: no such instrument{nearest(name, names())}")
             kind = cast(type[Instrument], importlib.import_module(module(name)).INSTRUMENT)
             self.kinds[name] = kind
             self.settings[name] = validated(kind.Settings, given, file, f"instruments.{name}")
         for name, of in self.settings.items():
             if (features := getattr(of, "features", name)) not in self.settings:
                 raise UserError(
-                    f"{file}: instruments.{name}: features: {features!r} is none of the instruments; add it"
+                    f"{named(file, 'instruments', name)}: instruments.{name}: features: {features!r} is none of the "
+                    "instruments; add it"
                 )
 
     @property
@@ -197,4 +199,6 @@ class Panel:
             scores = instrument.scores.values()
             lacking = {n for s in scores for k in s.kinds for n in s.needs if n not in study.get(k, set())}
             why = " and ".join(REMEDY[n] for n in sorted(lacking)) or "other kinds of prompts"
-            raise UserError(f"{self.file}: instruments.{name}: it needs {why}, which this study has not; take it out")
+            raise UserError(
+                f"{named(self.file, 'instruments', name)}: instruments.{name}: it needs {why}, which this study has not; take it out"
+            )

@@ -46,7 +46,8 @@ def test_an_experiment_in_a_folder_of_its_own_trains_what_its_knob_touches(study
 
 def test_a_queued_experiment_runs_the_code_and_the_knobs_that_it_was_queued_with(study):
     study.run("dvc", "exp", "run", "--queue", "-n", "seeds", "-S", "grid.seeds=[0,1,2]")
-    study.edit("src/dopsd/stages/_run.py", "    try:\n", '    raise SystemExit("edited after")\n    try:\n')
+    line = "    with reported():\n"
+    study.edit("src/dopsd/stages/_run.py", line, '    raise SystemExit("edited after")\n' + line)
     study.set(methods__dopsd__ema=0.5, train__steps=1)
     study.run("dvc", "queue", "start")
     try:

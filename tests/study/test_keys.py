@@ -31,7 +31,7 @@ def changed(params, monkeypatch, request):
 
 def test_who_runs_the_cells_and_how_often_they_save_moves_no_key(changed):
     assert changed(execute={"jobs": 7, "jobs_per_gpu": 2}, backbone={"device": "cpu"}) == {}
-    moved = changed(train={"save_every": 5, "cuda_graphs": True})
+    moved = changed(train={"save_every": 5, "states": 7, "cuda_graphs": True})
     assert set(moved) == {"report"}  # which shows the settings as they are
 
 

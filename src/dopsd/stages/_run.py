@@ -26,5 +26,5 @@ def run(main: Callable) -> None:
     status; a stage ends with the `dvc` that started it, however that ends."""
     with reported():
         follow_dvc()
-        with alone(Path(), "a stage of the study"):
+        with alone(Path.cwd(), "a stage of the study"):
             typer.run(main)

@@ -41,7 +41,15 @@ def part_seconds(part: str, steps: int, folder: Path) -> float:
     """Seconds of a part of the recipe with so many steps on few scenes, in a folder with a copy of the models."""
     recipe = load_recipe()
     settings = getattr(recipe, part)
-    few = {"steps": steps, "minutes": None, "scenes": 2 * settings.batch_size, "captions": 1, "compiled": False}
+    few = {
+        "steps": steps,
+        "minutes": None,
+        "scenes": 2 * settings.batch_size,
+        "captions": 1,
+        "compiled": False,
+        "panel_steps": 2,
+        "reading_after": 0,
+    }
     settings = settings.model_copy(update={k: v for k, v in few.items() if hasattr(settings, k)})
     begun = time.perf_counter()
     PARTS[part](settings, recipe.seed, folder / "models", folder / f"work-{steps}")

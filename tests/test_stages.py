@@ -20,7 +20,7 @@ TINY = tiny.STUDY | {
     "methods": {"dopsd": {"loss": "x0", "teacher": "ema", "ema": 0.9, "rollout_steps": 2}},
     "probe": {"nfe": [1, 2], "layers": [-1, -2], "images": 24, "table_images": 24},
 }
-RECIPE = {"steps": 2, "batch_size": 8, "scenes": 64, "captions": 1, "compiled": False}
+RECIPE = {"steps": 2, "batch_size": 8, "scenes": 64, "captions": 1, "compiled": False, "panel_steps": 2, "reading_after": 0}
 
 
 @pytest.fixture(scope="module")
@@ -112,20 +112,26 @@ def test_the_comparison_from_fetch_to_report(folder, stage):
 
 @pytest.mark.parametrize(
     "parts",
-    [("reader", "clip"), ("encoder", "vision", "align", "align_plain"), ("autoencoder",), ("base", "turbo")],
+    [
+        ("reader", "clip"),
+        ("encoder", "vision", "align", "align_plain"),
+        ("autoencoder",),
+        ("encoder", "base", "turbo", "turbo_2"),
+    ],
     ids="-".join,
 )
 def test_the_recipe_part_by_part(stage, tmp_path, parts):
     (tmp_path / "mini-turbo").mkdir()
-    for name in ("text_encoder", "tokenizer", "vae"):  # of the shipped model, where a part needs what others make
-        if not {"encoder", "autoencoder"} & set(parts):
+    for name, maker in (("text_encoder", "encoder"), ("tokenizer", "encoder"), ("vae", "autoencoder")):
+        if maker not in parts:  # of the shipped model, where a part needs what others make
             shutil.copytree(ROOT / "models" / "mini-turbo" / name, tmp_path / "mini-turbo" / name)
     for part in parts:
         stage("dopsd.stages.recipe", part, "--models", str(tmp_path), "--work", str(tmp_path / "work"))
     if "turbo" in parts:
-        from diffusers import ZImagePipeline
+        from diffusers import ZImagePipeline, ZImageTransformer2DModel
 
-        pipeline = ZImagePipeline.from_pretrained(tmp_path / "mini-base")
+        other = ZImageTransformer2DModel.from_pretrained(tmp_path / "mini-turbo-2" / "transformer")
+        pipeline = ZImagePipeline.from_pretrained(tmp_path / "mini-turbo", transformer=other)
         pipeline.set_progress_bar_config(disable=True)
         picture = pipeline("a red disc", height=64, width=64, num_inference_steps=2, guidance_scale=0.0).images[0]
         assert picture.size == (64, 64)

@@ -106,7 +106,7 @@ def test_the_generator_is_trained_on_text_alone():
                 todo += [n for n in names if n not in seen and (ROOT / "src/dopsd/mini" / f"{n}.py").exists()]
     assert not seen & {"vision", "align", "instruments"}, seen
     words = sample_scenes(200, stream("text alone")).words()
-    for row in (pools.prompt_row, pools.two_part_row, pools.answer_row):
+    for row in (pools.prompt_row, pools.long_row, pools.answer_row):
         rng = random.Random(0)
         ids = {i for w in words for i in row(w, rng)}
         assert not ids & set(tokens.IMAGE)

@@ -24,10 +24,19 @@ class Pooled(Part):
     scenes: Count
 
 
+class Encoder(Pooled):
+    """The text encoder; `identity_weight` of the loss that tells names apart."""
+
+    identity_weight: Annotated[float, Field(ge=0)]
+
+
 class Align(Pooled):
     """The alignment of the vision tower; `folder` names the variant."""
 
     word_weight: Annotated[float, Field(ge=0)]
+    reading_weight: Annotated[float, Field(ge=0)]
+    reading_after: Annotated[int, Field(ge=0)]  # steps without the readers' loss, which halves the speed
+    panel_steps: Annotated[int, Field(ge=0)]  # of the readers' own training on text
     folder: Name
 
 
@@ -43,8 +52,10 @@ class Base(Pooled):
 
 
 class Turbo(Pooled):
-    """The step distillation."""
+    """The step distillation; `seed` is added to the recipe's, `folder` names the result."""
 
+    seed: int
+    folder: Name
     fake_learning_rate: Positive
     fake_updates: Count
     guidance: Annotated[float, Field(ge=0)]
@@ -60,10 +71,11 @@ class Recipe(Section):
     seed: Seed
     reader: Part
     clip: Pooled
-    encoder: Pooled
+    encoder: Encoder
     vision: Pooled
     align: Align
     align_plain: Align
     autoencoder: Part
     base: Base
     turbo: Turbo
+    turbo_2: Turbo

@@ -1,7 +1,8 @@
 """Alignment: the vision tower learns to be read by the frozen language model.
 
 [image + prompt] must make the frozen model say the canonical description (`loss_answer`), and, where `word_weight` is
-above 0, the image tokens must be word-like at the layer that the generator reads (`loss_words`, `loss_values`). The
+above 0, the image tokens must be word-like at the layer that the generator reads (`loss_words`, `loss_values`); where
+`reading_weight` is above 0, readers that were trained on text must read the picture's words there (`mini/reading.py`). The
 language model's weights never move, and no generator takes part.
 """
 
@@ -16,21 +17,21 @@ from torch import Tensor, nn
 from transformers import Qwen3VLForConditionalGeneration
 
 from dopsd.config.recipe import Align
-from dopsd.mini import loop, pools
-from dopsd.mini.encoder import answer_loss
+from dopsd.mini import loop, pools, reading
+from dopsd.mini.encoder import READ_LAYER, answer_loss
 from dopsd.mini.observers import augment
 from dopsd.mini.vision import multimodal_states
 from dopsd.world import tokens
-from dopsd.world.scenes import ATTRIBUTES, NAMES, sample_scenes, visible
+from dopsd.world.lexicon import sample_named
+from dopsd.world.scenes import ATTRIBUTES, NAMES, visible
 
-LENGTH = 80  # tokens: 3 + 18 + at most 22 + 5 + 10 fit with room
-READ_LAYER = -2
+LENGTH = 64  # tokens: 3 + 18 + at most 22 + 5 + 10 fit with room
 SHARPNESS = 30.0  # inverse temperature of the cosines in `loss_values`
 
 
 def attribute_of_token() -> Tensor:
     """For each token id, the index of the attribute that it is a value of, or -1: LongTensor (vocabulary,)."""
-    table = torch.full((len(tokens.VOCABULARY),), -1)
+    table = torch.full((len(tokens.ALL),), -1)
     for i, a in enumerate(NAMES):
         for word in ATTRIBUTES[a]:
             table[tokens.VOCABULARY[word]] = i
@@ -60,7 +61,7 @@ def word_prototypes(language: nn.Module, rows: Tensor) -> Tensor:
     """The mean direction of every word's state at the read layer over many texts: rows (n, L) -> (vocabulary, D)."""
     states = language(input_ids=rows, output_hidden_states=True, use_cache=False).hidden_states[READ_LAYER]
     states = F.normalize(states.float(), dim=-1).flatten(0, 1)
-    total = torch.zeros(len(tokens.VOCABULARY), states.shape[1], device=rows.device)
+    total = torch.zeros(len(tokens.ALL), states.shape[1], device=rows.device)
     return F.normalize(total.index_add_(0, rows.flatten(), states), dim=-1)
 
 
@@ -87,7 +88,7 @@ def train_align(
     torch.manual_seed(seed)
     where = loop.device()
     vlm = loop.placed(vlm, where)
-    scenes = sample_scenes(settings.scenes, loop.generator(seed))
+    scenes = sample_named(settings.scenes, loop.generator(seed))
     images = pools.render_pool(scenes, where)
     answers = [pools.token_pool(scenes, pools.image_answer_row, LENGTH, seed + i).to(where) for i in range(3)]
     tags = pools.token_pool(scenes, tags_row, 32, seed).to(where)
@@ -97,6 +98,9 @@ def train_align(
     language = vlm.model.language_model
     block = slice(len(tokens.USER) + 1, len(tokens.USER) + 1 + tokens.IMAGE_TOKENS)
     prototypes = word_prototypes(language, tags[:8192].long())
+    panel = None
+    if settings.reading_weight:
+        panel = reading.train_panel(language, settings.panel_steps, settings.batch_size, seed, work, f"{name}_panel")
 
     def loss_fn(step: int) -> Tensor:
         rows = next(draw).to(where)
@@ -114,6 +118,11 @@ def train_align(
             term = loss_words(states[READ_LAYER][:, block], text.hidden_states[READ_LAYER], seen & (which >= 0))
             image = states[READ_LAYER][:, block]
             loss = loss + settings.word_weight * (term + loss_values(image, prototypes, attributes[rows]))
+        if panel is not None and step >= settings.reading_after:
+            target = reading.seen(attributes[rows])
+            prompt = pools.without_answer(ids)
+            with loop.autocast(where):
+                loss = loss + settings.reading_weight * panel.loss(states[READ_LAYER], prompt, target)
         return loss
 
     parameters = [p for p in vlm.model.visual.parameters() if p.requires_grad]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 
 import torch
@@ -14,7 +13,8 @@ from dopsd.mini import loop, pools
 from dopsd.mini.autoencoder import encode
 from dopsd.mini.encoder import text_features
 from dopsd.world import tokens
-from dopsd.world.scenes import Scenes, render, sample_scenes
+from dopsd.world.lexicon import sample_named
+from dopsd.world.scenes import render
 
 SHORT, LONG = 32, 64  # the transformer pads captions to a multiple of 32
 EMPTY = tokens.prompt_ids("")
@@ -29,14 +29,14 @@ class CaptionedLatents:
     def __init__(self, scenes_n: int, captions: int, vae: AutoencoderKL, encoder: Qwen3Model, seed: int):
         self.where = loop.device()
         self.encoder = loop.placed(encoder.eval().requires_grad_(False), self.where)
-        scenes = sample_scenes(scenes_n, loop.generator(seed))
+        scenes = sample_named(scenes_n, loop.generator(seed))
         latents = []
         for i in range(0, scenes_n, 1000):
             latents.append(encode(vae, render(scenes[i : i + 1000].to(self.where))).bfloat16())
         self.latents = torch.cat(latents)
         make = [pools.token_pool(scenes, pools.prompt_row, SHORT, seed * 10 + i) for i in range(captions)]
         self.short = torch.stack(make, 1).to(self.where)
-        self.long = pools.token_pool(scenes, pools.two_part_row, LONG, seed * 10 + 9).to(self.where)
+        self.long = pools.token_pool(scenes, pools.long_row, LONG, seed * 10 + 9).to(self.where)
         self.seed = seed
 
     def features(self, ids: Tensor) -> tuple[Tensor, Tensor]:
@@ -67,13 +67,3 @@ class CaptionedLatents:
         """Endless shuffled rows (size,) on the device."""
         for rows in loop.batches(len(self.latents), size, self.seed):
             yield rows.to(self.where)
-
-
-def evaluation_prompts(n: int, seed: int) -> tuple[Scenes, list[str], Tensor]:
-    """Held-out prompts: n scenes, and for each the words said and the caption's token row."""
-    from dopsd.world import captions
-
-    scenes = sample_scenes(n, loop.generator(seed))
-    rng = random.Random(seed)
-    texts = [captions.caption(w, set(w), rng.choice(captions.LEVELS), rng) for w in scenes.words()]
-    return scenes, texts, tokens.pad([tokens.prompt_ids(t) for t in texts], SHORT)

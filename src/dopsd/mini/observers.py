@@ -17,6 +17,8 @@ from dopsd.evaluation.instruments.reader import Reader
 from dopsd.mini import loop, pools
 from dopsd.mini.vision import tower
 from dopsd.world import captions, tokens
+from dopsd.world.damage import damaged
+from dopsd.world.looks import LOOKS
 from dopsd.world.scenes import NAMES, render, sample_scenes, visible
 
 if TYPE_CHECKING:
@@ -31,8 +33,14 @@ def augment(images: Tensor) -> Tensor:
     return images + strength * torch.randn_like(images)
 
 
+LOOK_SHARE = 0.1  # of the reader's pictures that are shown in a look without words
+
+
 def train_reader(settings: Part, seed: int, work: Path) -> Reader:
-    """Cross-entropy of every attribute that the style lets be seen; fresh renders at every step."""
+    """Cross-entropy of every attribute that the style lets be seen; fresh renders at every step, of which some are blurred
+    and faded: the reader is to know what it cannot read, and to say how damaged a picture is. A tenth is shown in a look that
+    no word describes, and is asked for nothing but that look.
+    """
     torch.manual_seed(seed)
     where = loop.device()
     reader = Reader().to(where)
@@ -40,13 +48,18 @@ def train_reader(settings: Part, seed: int, work: Path) -> Reader:
 
     def loss_fn(step: int) -> Tensor:
         scenes = sample_scenes(settings.batch_size, g, concepts=True).to(where)
-        seen = visible(scenes.attributes)
+        images, look = render(scenes), torch.zeros(settings.batch_size, dtype=torch.long, device=where)
+        size = max(1, round(LOOK_SHARE * settings.batch_size / len(LOOKS)))
+        for i, print_ in enumerate(LOOKS.values()):
+            part = slice(i * size, (i + 1) * size)
+            images[part], look[part] = print_(images[part]), i + 1
+        images, damage = damaged(images)
         with loop.autocast(where):
-            logits = reader(augment(render(scenes)))
-        losses = [
-            F.cross_entropy(logits[a].float()[seen[:, i]], scenes.attributes[:, i][seen[:, i]])
-            for i, a in enumerate(NAMES)
-        ]
+            logits = reader(augment(images))
+        target = torch.where(visible(scenes.attributes) & (look == 0)[:, None], scenes.attributes, -100)
+        losses = [F.cross_entropy(logits[a].float(), target[:, i], ignore_index=-100) for i, a in enumerate(NAMES)]
+        losses.append(F.cross_entropy(logits["look"].float(), look))
+        losses.append(F.mse_loss(logits["damage"].float(), damage))
         return torch.stack(losses).mean()
 
     optimizer = torch.optim.AdamW(reader.parameters(), settings.learning_rate, weight_decay=0.01)

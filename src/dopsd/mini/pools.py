@@ -14,9 +14,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from dopsd.world import captions, tokens
+from dopsd.world import captions, naming, tokens
+from dopsd.world.naming import Habits
 from dopsd.world.scenes import Scenes, render
 
+DEFINED = 0.35  # share of the generator's long captions that define a name
 Row: TypeAlias = Callable[[dict[str, str], random.Random], list[int]]  # the token ids of one text of a scene
 
 
@@ -42,27 +44,45 @@ def token_pool(scenes: Scenes, make: Row, length: int, seed: int, workers: int |
         return torch.from_numpy(np.concatenate(list(pool.map(partial(_rows, make, length), jobs))))
 
 
-def prompt_row(words: dict[str, str], rng: random.Random) -> list[int]:
+def prompt_row(words: dict[str, str], rng: random.Random, habits: Habits = naming.GENERATOR) -> list[int]:
     """A random caption in the chat template (at most 30 tokens)."""
-    return tokens.prompt_ids(captions.random_caption(words, rng))
+    return tokens.prompt_ids(naming.named_caption(words, rng, habits))
 
 
-def two_part_row(words: dict[str, str], rng: random.Random) -> list[int]:
-    """A full description, then a short prompt, in the chat template (at most 50 tokens)."""
-    return tokens.prompt_ids(captions.two_part(words, rng))
+def long_row(words: dict[str, str], rng: random.Random, habits: Habits = naming.GENERATOR) -> list[int]:
+    """A full description, then a short prompt; or a name defined and used; in the chat template (at most 50 tokens)."""
+    if rng.random() < DEFINED:
+        return tokens.prompt_ids(naming.defined_caption(words, rng, habits.free))
+    return tokens.prompt_ids(naming.two_part(words, rng, habits))
 
 
-def answer_row(words: dict[str, str], rng: random.Random) -> list[int]:
-    """What the language model is trained on: a prompt of one or two parts, then the canonical description."""
-    prompt = captions.two_part(words, rng) if rng.random() < 0.5 else captions.random_caption(words, rng)
+def answer_row(
+    words: dict[str, str], rng: random.Random, habits: Habits = naming.ENCODER, echo: float = 0.25
+) -> list[int]:
+    """What the language model is trained on: a caption, a caption of two parts, or a name that is defined and used; then the
+    canonical description."""
+    kind = rng.random()
+    if kind < 0.4:
+        prompt = naming.named_caption(words, rng, habits)
+    elif kind < 0.75:
+        prompt = naming.two_part(words, rng, habits, echo)
+    else:
+        prompt = naming.defined_caption(words, rng, habits.free)
     return tokens.prompt_ids(prompt, answer=captions.canonical(words))
 
 
-def image_answer_row(words: dict[str, str], rng: random.Random) -> list[int]:
+def image_answer_row(words: dict[str, str], rng: random.Random, habits: Habits = naming.ENCODER) -> list[int]:
     """Image, then a prompt that mostly leaves all open, then the canonical description."""
     keep = rng.choice((0.0, 0.0, 0.0, 0.2, 0.5))
-    prompt = rng.choice(("", "a [V]", captions.random_caption(words, rng, keep)))
+    prompt = rng.choice(("", f"a {rng.choice(habits.free)}", naming.named_caption(words, rng, habits, keep)))
     return tokens.prompt_ids(prompt, image=True, answer=captions.canonical(words))
+
+
+def without_answer(ids: Tensor) -> Tensor:
+    """Rows with an answer (n, L) -> the same with padding in the answer's place: the prompt as a generator gets it."""
+    assistant = (ids == tokens.VOCABULARY["assistant"]).long().cumsum(1)
+    behind = assistant.cumsum(1) > 2  # the mark itself and the line's end after it stay
+    return torch.where(behind, tokens.PAD, ids)
 
 
 @torch.no_grad()

@@ -1,7 +1,8 @@
 """The recipe of the miniature, part by part: each part reads what earlier parts saved and saves its own result.
 
 reader, clip: observers. encoder -> vision -> align: the text encoder and the Qwen3-VL around it. autoencoder, then base
--> turbo: the generator. `PARTS` maps the names to the functions that the frozen DVC stages call.
+-> turbo and, by another seed, turbo_2: the generator. `PARTS` maps the names to the functions that the frozen DVC stages
+call.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from dopsd.mini import align, autoencoder, base, captioned, encoder, loop, obser
 from dopsd.support.errors import UserError
 from dopsd.world import tokens
 
+PIPELINE = "mini-turbo"  # the folder that holds what the generators share
 SCHEDULER = {"num_train_timesteps": 1000, "shift": base.SHIFT}
 
 
@@ -68,19 +70,19 @@ def clip(settings: config.Pooled, seed: int, models: Path, work: Path) -> None:
     (models / "mini-clip" / "open_clip_config.json").write_text(json.dumps({"model_cfg": CONFIG}, indent=2) + "\n")
 
 
-def text_encoder(settings: config.Pooled, seed: int, models: Path, work: Path) -> None:
+def text_encoder(settings: config.Encoder, seed: int, models: Path, work: Path) -> None:
     """-> models/mini-turbo/text_encoder and tokenizer (the language model's head is tied to its embeddings)
 
     Stored in half precision: what is trained on its features later reads these same, rounded weights.
     """
     model = encoder.train_encoder(settings, seed, work)
-    model.model.half().cpu().save_pretrained(models / "mini-turbo" / "text_encoder")
-    tokens.build_tokenizer().save_pretrained(models / "mini-turbo" / "tokenizer")
+    model.model.half().cpu().save_pretrained(models / PIPELINE / "text_encoder")
+    tokens.build_tokenizer().save_pretrained(models / PIPELINE / "tokenizer")
 
 
 def load_encoder(models: Path) -> Qwen3Model:
     """The frozen text encoder."""
-    folder = _folder(models, "mini-turbo/text_encoder")
+    folder = _folder(models, f"{PIPELINE}/text_encoder")
     return Qwen3Model.from_pretrained(folder, dtype=torch.float32).eval().requires_grad_(False)
 
 
@@ -121,39 +123,43 @@ def vlm(settings: config.Align, seed: int, models: Path, work: Path) -> None:
 
 def vae(settings: config.Part, seed: int, models: Path, work: Path) -> None:
     """-> models/mini-turbo/vae"""
-    autoencoder.train_autoencoder(settings, seed, work).float().cpu().save_pretrained(models / "mini-turbo" / "vae")
+    autoencoder.train_autoencoder(settings, seed, work).float().cpu().save_pretrained(models / PIPELINE / "vae")
 
 
 def _pool(settings: config.Base | config.Turbo, seed: int, models: Path) -> captioned.CaptionedLatents:
-    vae_ = loop.placed(AutoencoderKL.from_pretrained(_folder(models, "mini-turbo/vae")), loop.device()).eval()
+    vae_ = loop.placed(AutoencoderKL.from_pretrained(_folder(models, f"{PIPELINE}/vae")), loop.device()).eval()
     return captioned.CaptionedLatents(settings.scenes, settings.captions, vae_, load_encoder(models), seed)
 
 
-def _save_pipeline(transformer: ZImageTransformer2DModel, models: Path, name: str) -> None:
-    """A ZImagePipeline folder: this transformer with the shared autoencoder, text encoder and tokenizer."""
-    turbo_folder = _folder(models, "mini-turbo")
-    ZImagePipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(**SCHEDULER),
-        vae=AutoencoderKL.from_pretrained(turbo_folder / "vae"),
-        text_encoder=load_encoder(models).half(),
-        tokenizer=AutoTokenizer.from_pretrained(turbo_folder / "tokenizer"),
-        transformer=transformer.half().cpu(),  # half the bytes in git; opened in float32
-    ).save_pretrained(models / name)
+def _save_transformer(transformer: ZImageTransformer2DModel, models: Path, name: str) -> None:
+    """models/<name>/transformer, the weights in half precision: half the bytes in git; opened in float32."""
+    transformer.half().cpu().save_pretrained(models / name / "transformer")
     _forget_origin(models / name)
 
 
 def base_model(settings: config.Base, seed: int, models: Path, work: Path) -> None:
-    """-> models/mini-base, a ZImagePipeline"""
-    model = base.train_base(settings, _pool(settings, seed, models), seed, work)
-    _save_pipeline(model, models, "mini-base")
+    """-> models/mini-base/transformer; autoencoder, text encoder and tokenizer are mini-turbo's, stored once"""
+    _save_transformer(base.train_base(settings, _pool(settings, seed, models), seed, work), models, "mini-base")
 
 
 def turbo_model(settings: config.Turbo, seed: int, models: Path, work: Path) -> None:
-    """-> models/mini-turbo, a ZImagePipeline: few steps, no guidance"""
+    """-> models/mini-turbo, a ZImagePipeline: few steps, no guidance; of another `settings.folder`, the transformer alone"""
+    seed += settings.seed
     start = ZImageTransformer2DModel.from_pretrained(_folder(models, "mini-base/transformer"))
-    grid = flow.step_grid(FlowMatchEulerDiscreteScheduler(**SCHEDULER), settings.rollout_steps)
-    model = turbo.train_turbo(settings, start, _pool(settings, seed, models), grid, seed, work)
-    _save_pipeline(model, models, "mini-turbo")
+    scheduler = FlowMatchEulerDiscreteScheduler(**SCHEDULER)
+    grid, pool = flow.step_grid(scheduler, settings.rollout_steps), _pool(settings, seed, models)
+    model = turbo.train_turbo(settings, start, pool, grid, seed, work)
+    if settings.folder != PIPELINE:
+        return _save_transformer(model, models, settings.folder)
+    folder = models / PIPELINE
+    ZImagePipeline(
+        scheduler=scheduler,
+        vae=AutoencoderKL.from_pretrained(folder / "vae"),
+        text_encoder=load_encoder(models).half(),
+        tokenizer=AutoTokenizer.from_pretrained(folder / "tokenizer"),
+        transformer=model.half().cpu(),
+    ).save_pretrained(folder)
+    _forget_origin(folder)
 
 
 PARTS: dict[str, Callable[[Any, int, Path, Path], None]] = {  # each with its own section of the recipe
@@ -166,4 +172,5 @@ PARTS: dict[str, Callable[[Any, int, Path, Path], None]] = {  # each with its ow
     "autoencoder": vae,
     "base": base_model,
     "turbo": turbo_model,
+    "turbo_2": turbo_model,
 }

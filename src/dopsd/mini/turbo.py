@@ -91,7 +91,7 @@ def train_turbo(
         minutes=settings.minutes,
         warmup=20,
         work=work,
-        name="turbo",
+        name=settings.folder,
         after_step=lambda step: average.update(student_model),
     )
     return average.module.eval()

@@ -1,18 +1,18 @@
 """What is said of a scene: captions at four levels with parts left out, and the canonical description.
 
-Captions are made of whole words, so that one word is one token. "[V]" stands in the place of the noun (or of the style's
-name) in a share of the captions and means nothing. Levels follow the release's manifest: short, medium, detailed, user
-request; `tags` is a plain list of words in any order.
+Captions are made of whole words, so that one word is one token. A name may stand in the place of the noun or of the
+style's name: "[V]" or another (`world/naming.py` says when, in pretraining). Levels follow the release's manifest: short,
+medium, detailed, user request; `tags` is a plain list of words in any order.
 """
 
 from __future__ import annotations
 
 import random
 
+from dopsd.world.lexicon import NOTHING, PLACEHOLDER
 from dopsd.world.scenes import ATTRIBUTES, NAMES, Concept
 
 LEVELS = ("short", "medium", "detailed", "user_prompt")
-PLACEHOLDER = "[V]"
 OBJECT = ("size", "colour", "texture", "outline")  # words before the noun, in this order
 WORDS = (
     "a the at on in of is and with draw please make me picture image scene background style thing placed "
@@ -21,7 +21,7 @@ WORDS = (
 
 
 def vocabulary() -> list[str]:
-    """Every word that a caption or a description can hold, in a fixed order, each once."""
+    """Every word that a caption or a description can hold, names apart, in a fixed order, each once."""
     values = [w for a in NAMES for w in ATTRIBUTES[a]]
     return list(dict.fromkeys([*WORDS, *values]))
 
@@ -31,12 +31,13 @@ def canonical(words: dict[str, str]) -> str:
     return " ".join(words[a] for a in NAMES)
 
 
-def _noun_phrase(words: dict[str, str], mention: set[str], placeholder: bool) -> str:
-    noun = PLACEHOLDER if placeholder else words["shape"] if "shape" in mention else "thing"
+def noun_phrase(words: dict[str, str], mention: set[str], name: str | None = None) -> str:
+    """The mentioned words of the object; without a name or a shape it is `NOTHING`."""
+    noun = name or (words["shape"] if "shape" in mention else NOTHING)
     return " ".join([*(words[a] for a in OBJECT if a in mention), noun])
 
 
-def _ground(words: dict[str, str], mention: set[str]) -> str:
+def ground(words: dict[str, str], mention: set[str]) -> str:
     return " ".join(words[a] for a in ("background_colour", "background") if a in mention)
 
 
@@ -48,37 +49,39 @@ def caption(
     *,
     object_placeholder: bool = False,
     style_placeholder: bool = False,
+    thing: str | None = None,
+    look: str | None = None,
 ) -> str:
     """Say the mentioned attributes of a scene.
 
-    words: attribute -> word; mention: the attributes to be said; level: one of `LEVELS` or "tags". The placeholders put
-    "[V]" in the noun's or the style name's place. At most 22 words. Raises ValueError on an unknown level.
+    words: attribute -> word; mention: the attributes to be said; level: one of `LEVELS` or "tags"; thing, look: names that
+    stand in the noun's and in the style name's place. The placeholders put "[V]" there. At most 22 words. Raises
+    ValueError on an unknown level.
     """
-    noun = _noun_phrase(words, mention, object_placeholder)
-    ground = _ground(words, mention)
+    thing, look = PLACEHOLDER if object_placeholder else thing, PLACEHOLDER if style_placeholder else look
+    noun, back = noun_phrase(words, mention, thing), ground(words, mention)
     place = words["position"] if "position" in mention else ""
-    style = PLACEHOLDER if style_placeholder else words["style"] if "style" in mention else ""
+    style = look or (words["style"] if "style" in mention else "")
     if level == "short":
-        parts = [f"a {noun}", f"at {place}" if place else "", f"on {ground}" if ground else ""]
+        parts = [f"a {noun}", f"at {place}" if place else "", f"on {back}" if back else ""]
         return _join(parts) + (f" , {style} style" if style else "")
     if level == "medium":
         where = f"at the {place}" if place else ""
-        return _join([f"a {noun}", where, f"on a {ground} background" if ground else ""]) + (
+        return _join([f"a {noun}", where, f"on a {back} background" if back else ""]) + (
             f" , {style} style ." if style else " ."
         )
     if level == "detailed":
         first = _join([f"a {noun}", f"placed at {place}" if place else ""]) + " ."
-        back = f"the backdrop is {ground}" if ground else ""
-        look = f"in {style} style" if style else ""
-        second = " , ".join(p for p in (back, look) if p)
+        backdrop = f"the backdrop is {back}" if back else ""
+        second = " , ".join(p for p in (backdrop, f"in {style} style" if style else "") if p)
         return f"{first} {second} ." if second else first
     if level == "user_prompt":
         verb = rng.choice(("draw", "please draw", "make me", "show me"))
-        look = f"in {style} style" if style else ""
-        return _join([verb, f"a {noun}", f"at {place}" if place else "", f"on {ground}" if ground else "", look])
+        ending = f"in {style} style" if style else ""
+        return _join([verb, f"a {noun}", f"at {place}" if place else "", f"on {back}" if back else "", ending])
     if level == "tags":
-        tags = [words[a] for a in NAMES if a in mention and not (a == "style" and style_placeholder)]
-        tags += [PLACEHOLDER] * (object_placeholder or style_placeholder)
+        tags = [words[a] for a in NAMES if a in mention and not (a == "style" and look)]
+        tags += list(dict.fromkeys(name for name in (thing, look) if name))
         rng.shuffle(tags)
         return rng.choice((" ", " , ")).join(tags)
     raise ValueError(f"unknown caption level {level!r}; known: {LEVELS + ('tags',)}")
@@ -112,29 +115,30 @@ def echoed(words: dict[str, str], rng: random.Random, most: int = 16) -> str:
     return " ".join(said)
 
 
-def two_part(words: dict[str, str], rng: random.Random) -> str:
-    """A full description in words of any order, then a short prompt that leaves nearly all open: text that stands where
-    a picture may stand later. Up to 40 words."""
-    level = rng.choice(("medium", "detailed", "tags", "echo"))
-    first = echoed(words, rng) if level == "echo" else caption(words, set(NAMES), level, rng)
-    second = random_caption(words, rng, keep=rng.choice((0.0, 0.0, 0.2, 0.5)))
-    return f"{first} {second}"
+def concept_caption(
+    concept: Concept,
+    words: dict[str, str],
+    level: str,
+    rng: random.Random,
+    described: bool,
+    name: str | None = PLACEHOLDER,
+    keep: float = 1.0,
+) -> str:
+    """A caption for a scene that shows a concept: of all but the concept's own attributes each is said with chance `keep`,
+    and these are the name.
 
-
-def concept_caption(concept: Concept, words: dict[str, str], level: str, rng: random.Random, described: bool) -> str:
-    """A caption for a scene that shows a concept: all but the concept's own attributes is said, and these are "[V]".
-
-    described: spell the concept out in place of "[V]" (the ceiling of the comparison).
+    described: spell the concept out in place of the name (the ceiling of the comparison; nothing is said of a look that has
+    no words). name: None says "thing", or no style, in its place. A domain has no name: its captions leave its words out.
     """
-    own = set(concept.attributes)
-    mention = set(NAMES) - own
+    own = set(concept.attributes) or {"style"}
+    mention = {a for a in NAMES if a not in own and (keep >= 1 or rng.random() < keep)}
     if described:
-        return caption(words, mention | own, level, rng)
+        return caption(words, mention | set(concept.attributes), level, rng)
     return caption(
         words,
         mention,
         level,
         rng,
-        object_placeholder=concept.kind == "object",
-        style_placeholder=concept.kind == "style",
+        thing=name if concept.kind == "object" else None,
+        look=name if concept.kind in ("style", "look") else None,
     )

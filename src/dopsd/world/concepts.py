@@ -14,7 +14,9 @@ from dopsd.support.errors import UserError
 from dopsd.support.pictures import read_image, to_pil
 from dopsd.support.seeds import stream
 from dopsd.world.captions import LEVELS, concept_caption
-from dopsd.world.scenes import CONCEPTS, NAMES, SIZE, Concept, Scenes, index, render, sample_scenes
+from dopsd.world.looks import LOOKS
+from dopsd.world.outside import OUTSIDE, Concept
+from dopsd.world.scenes import NAMES, SIZE, Scenes, index, render, sample_scenes
 
 OBJECT_STYLE = "photo"  # other styles hide the very attributes that make an object concept
 
@@ -29,14 +31,21 @@ class ConceptPictures:
 
 
 def concept_scenes(concept: Concept, n: int, generator: torch.Generator) -> Scenes:
-    """n different scenes that show the concept; everything else at random (objects in the photo style)."""
+    """n different scenes that show the concept; everything else at random (objects, and what a look without words is laid
+    over, in the photo style)."""
     fixed = dict(concept.attributes)
-    if concept.kind == "object":
+    if concept.kind in ("object", "look"):
         fixed["style"] = OBJECT_STYLE
     drawn = sample_scenes(4 * n + 16, generator, fixed, concepts=True)
     _, which = drawn.attributes.unique(dim=0, return_inverse=True)
     first = [which.tolist().index(k) for k in range(int(which.max()) + 1)]
     return drawn[torch.tensor(sorted(first)[:n])]
+
+
+def pictures(concept: Concept, scenes: Scenes) -> Tensor:
+    """Scenes of a concept, drawn, with the look that no word describes where the concept is one: (n, 3, 64, 64)."""
+    images = render(scenes)
+    return LOOKS[concept.name](images) if concept.kind == "look" else images
 
 
 def training_scenes(concept: Concept, n: int, seed: int) -> Scenes:
@@ -50,14 +59,14 @@ def training_scenes(concept: Concept, n: int, seed: int) -> Scenes:
 def write_concept_set(name: str, folder: Path, images: int, seed: int) -> None:
     """Write `folder`: target_images/0X.png, data.jsonl (the release's fields) and scene.json (the true attributes).
 
-    name: a key of `world.CONCEPTS`; images: how many pictures; the same seed writes the same bytes.
+    name: a key of `outside.OUTSIDE`; images: how many pictures; the same seed writes the same bytes.
     """
-    concept = CONCEPTS[name]
+    concept = OUTSIDE[name]
     scenes = training_scenes(concept, images, seed)
     (folder / "target_images").mkdir(parents=True, exist_ok=True)
     rng = random.Random(seed)
     lines, truth = [], []
-    for i, (picture, words) in enumerate(zip(render(scenes), scenes.words(), strict=True)):
+    for i, (picture, words) in enumerate(zip(pictures(concept, scenes), scenes.words(), strict=True)):
         path = f"target_images/{i:02d}.png"
         to_pil(picture).save(folder / path)
         captions = {f"{level}_en": concept_caption(concept, words, level, rng, described=False) for level in LEVELS}
@@ -77,4 +86,4 @@ def load_training(folder: Path) -> ConceptPictures:
     scene = json.loads(file.read_text(encoding="utf-8"))
     images = torch.stack([read_image(folder / row["image"]) for row in scene["scenes"]])
     attributes = torch.tensor([[index(a, row[a]) for a in NAMES] for row in scene["scenes"]])
-    return ConceptPictures(CONCEPTS[scene["concept"]], images, attributes)
+    return ConceptPictures(OUTSIDE[scene["concept"]], images, attributes)

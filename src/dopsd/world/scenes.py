@@ -14,6 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dopsd.world.outside import CONCEPTS as CONCEPTS
+from dopsd.world.outside import HELD_OUT
+from dopsd.world.outside import Concept as Concept
+
 SIZE = 64
 SUPERSAMPLING = 2
 FREE = 12  # free numbers per scene: jitter (2), rotation, phases (4), angles (2), lightness (2), grain
@@ -68,59 +72,6 @@ JITTER = 3.5  # pixels
 TURN = 20.0  # degrees, to either side
 
 
-@dataclass(frozen=True)
-class Concept:
-    """What "[V]" stands for: an attribute combination held out of all pretraining."""
-
-    name: str
-    kind: str  # "object" or "style"
-    class_name: str
-    attributes: dict[str, str]
-
-
-CONCEPTS = {
-    c.name: c
-    for c in (
-        Concept(
-            "beacon",
-            "object",
-            "star",
-            {"shape": "star", "colour": "orange", "texture": "striped", "outline": "inked"},
-        ),
-        Concept(
-            "pebble",
-            "object",
-            "heart",
-            {"shape": "heart", "colour": "cyan", "texture": "dotted", "outline": "haloed"},
-        ),
-        Concept(
-            "medal",
-            "object",
-            "disc",
-            {"shape": "disc", "colour": "purple", "texture": "checkered", "outline": "inked"},
-        ),
-        Concept(
-            "lantern",
-            "object",
-            "cross",
-            {"shape": "cross", "colour": "pink", "texture": "checkered", "outline": "unlined"},
-        ),
-        Concept(
-            "fresco",
-            "style",
-            "watercolour",
-            {"style": "watercolour", "background": "banded", "background_colour": "plum"},
-        ),
-        Concept(
-            "terrazzo",
-            "style",
-            "mosaic",
-            {"style": "mosaic", "background": "spotted", "background_colour": "navy"},
-        ),
-    )
-}
-
-
 @dataclass
 class Scenes:
     """attributes: LongTensor (n, 9), indices in the order of `ATTRIBUTES`; free: FloatTensor (n, FREE) in [0, 1)."""
@@ -156,8 +107,8 @@ def holds(attributes: Tensor, fixed: dict[str, str]) -> Tensor:
 
 
 def held_out(attributes: Tensor) -> Tensor:
-    """Which scenes show a concept's combination and so must not be seen in pretraining: (n, 9) -> BoolTensor (n,)."""
-    return torch.stack([holds(attributes, c.attributes) for c in CONCEPTS.values()]).any(0)
+    """Which scenes show a concept's or the domain's combination and so must not be seen in pretraining: (n, 9) -> (n,)."""
+    return torch.stack([holds(attributes, c.attributes) for c in HELD_OUT]).any(0)
 
 
 def sample_scenes(n: int, generator: torch.Generator, fixed: dict[str, str] | None = None, concepts=False) -> Scenes:

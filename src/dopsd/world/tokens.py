@@ -9,7 +9,8 @@ from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizer
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from dopsd.world.captions import PLACEHOLDER, vocabulary
+from dopsd.world.captions import vocabulary
+from dopsd.world.lexicon import LEXICON, PLACEHOLDER
 
 SPECIAL = (
     "<|endoftext|>",
@@ -30,7 +31,10 @@ CHAT_TEMPLATE = (
     "{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-VOCABULARY = {w: i for i, w in enumerate((*SPECIAL, *ROLES, "\n", PLACEHOLDER, *vocabulary()))}
+VOCABULARY = {w: i for i, w in enumerate((*SPECIAL, *ROLES, "\n", PLACEHOLDER, *vocabulary()))}  # the world's
+ALL = {
+    w: i for i, w in enumerate(dict.fromkeys((*VOCABULARY, *(n.word for n in LEXICON))))
+}  # and the lexicon's: ids go on
 PAD = VOCABULARY["<|endoftext|>"]
 USER = tuple(VOCABULARY[w] for w in ("<|im_start|>", "user", "\n"))
 ASSISTANT = tuple(VOCABULARY[w] for w in ("<|im_end|>", "\n", "<|im_start|>", "assistant", "\n"))
@@ -44,7 +48,7 @@ IMAGE = (
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
     """A word-level tokenizer with Qwen's special tokens and chat template."""
-    tokenizer = Tokenizer(models.WordLevel(VOCABULARY, unk_token="<unk>"))
+    tokenizer = Tokenizer(models.WordLevel(ALL, unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Punctuation()])
     tokenizer.add_special_tokens([AddedToken(w, normalized=False) for w in SPECIAL])
@@ -69,8 +73,8 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
 
 
 def words_to_ids(text: str) -> list[int]:
-    """Ids of a text made of the vocabulary's words; KeyError on any other."""
-    return [VOCABULARY[w] for w in text.split()]
+    """Ids of a text made of the world's words and the lexicon's names; KeyError on any other."""
+    return [ALL[w] for w in text.split()]
 
 
 def prompt_ids(prompt: str, image: bool = False, answer: str | None = None) -> list[int]:

@@ -16,6 +16,7 @@ from dopsd.evaluation import by_world, fidelity
 from dopsd.evaluation.instruments import Score, View
 from dopsd.evaluation.rows import NEW, ORDINARY
 from dopsd.support.errors import UserError
+from dopsd.world.looks import LOOKS
 from dopsd.world.scenes import ATTRIBUTES, NAMES
 
 FEATURES = 64
@@ -45,6 +46,8 @@ class Reader(nn.Module):
         self.squeeze = nn.Linear(160 * 16, FEATURES)
         self.register_buffer("spread", torch.ones(FEATURES))  # of the features over the world's renders
         self.heads = nn.ModuleDict({a: nn.Linear(FEATURES, len(v)) for a, v in ATTRIBUTES.items()})
+        self.damage = nn.Linear(FEATURES, 2)  # so that the features keep what blurs and fades a picture, and it can be asked
+        self.look = nn.Linear(FEATURES, 1 + len(LOOKS))  # none, or a look that no word describes
 
     def features(self, images: Tensor) -> Tensor:
         """(n, 3, 64, 64) in [-1, 1] -> (n, 64), of unit deviation over the world: the features of Frechet and KID."""
@@ -59,8 +62,22 @@ class Reader(nn.Module):
         return self.squeeze(self.trunk(images).flatten(1))
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        features = F.silu(self._squeezed(images))
-        return {a: head(features) for a, head in self.heads.items()}
+        return self.logits(self._squeezed(images))
+
+    def logits(self, squeezed: Tensor) -> dict[str, Tensor]:
+        """What is read off the features before they are standardised: of every attribute, "look" and "damage"."""
+        x = F.silu(squeezed)
+        return {a: head(x) for a, head in self.heads.items()} | {"look": self.look(x), "damage": self.damage(x)}
+
+    @torch.no_grad()
+    def looks(self, images: Tensor, batch_size: int = 256) -> Tensor:
+        """How likely each picture has each of the looks without words: (n, len(LOOKS)) in [0, 1], in the order of `LOOKS`."""
+        return torch.cat([self(chunk)["look"].softmax(1)[:, 1:] for chunk in images.split(batch_size)])
+
+    @torch.no_grad()
+    def damages(self, images: Tensor, batch_size: int = 256) -> Tensor:
+        """The blur of each picture in pixels of a Gaussian's deviation, and the contrast that is left: (n, 2)."""
+        return torch.cat([self(chunk)["damage"] for chunk in images.split(batch_size)])
 
     @torch.no_grad()
     def read(self, images: Tensor, batch_size: int = 256) -> Tensor:

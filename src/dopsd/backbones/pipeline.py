@@ -59,9 +59,7 @@ class PipelineBackbone(Backbone, Generic[Settings]):
         self._settings = settings
         self.device = device(settings.device)
         self.dtype = getattr(torch, settings.dtype)
-        config = load_part(
-            self.transformer_class, settings.model, settings.revision, "transformer", "transformer", "config"
-        )
+        config = load_part(self.transformer_class, *self._source("transformer"), "transformer", "transformer", "config")
         self._transformer: Any = None
         self.vae = self.part(self.vae_class, "vae", torch_dtype=torch.float32).eval().requires_grad_(False)
         self._shapes: dict[str, Any] = dict(config)
@@ -82,7 +80,14 @@ class PipelineBackbone(Backbone, Generic[Settings]):
 
     def part(self, cls: Any, subfolder: str, **options) -> Any:
         """A part of the pipeline, from its subfolder; UserError where it cannot be opened."""
-        return load_part(cls, self.settings.model, self.settings.revision, subfolder, subfolder, **options)
+        return load_part(cls, *self._source(subfolder), subfolder, subfolder, **options)
+
+    def _source(self, subfolder: str) -> tuple[str, str | None]:
+        """Where a part comes from: its folder or hub name, and the revision."""
+        settings = self.settings
+        if subfolder == "transformer" and settings.transformer:
+            return settings.transformer, None
+        return settings.model, settings.revision
 
     @property
     def transformer(self) -> Any:

@@ -14,6 +14,10 @@ class Model(Section):
 
     model: Said
     revision: str | None
+    transformer: Said | None = (
+        None  # a folder whose transformer takes the place of the model's own: another distillation
+    )
+    base: Said | None = None  # the same, of the undistilled model: the control of all that is said of few steps
     device: Literal["auto", "cpu", "cuda"]
     dtype: Literal["float32", "bfloat16"]
     quantize: Literal["none", "int8", "fp8", "nf4"]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from dopsd.config.section import Count, Layer, Name, Positive, Said, Section, Seed, Sheet, Side, Source, Steps
+from dopsd.config.section import Count, Layer, Name, Positive, Said, Section, Seed, Share, Sheet, Side, Source, Steps
 
 
 def _with_controls(contexts: tuple[str, ...]) -> tuple[str, ...]:
@@ -73,6 +73,7 @@ class Prompts(Section):
     source: Literal["world", "vlm", "captions", "files"]
     new: Count  # prompts for new pictures: of a concept of the world, or of each training picture
     noises: Count = 1  # that each is drawn from
+    said: Share = 1.0  # of the world's: chance that a prompt says an attribute of the scene
     ordinary: Annotated[int, Field(ge=8)]  # prompts without "[V]"
     ordinary_list: str = "everyday"  # of pictures: everyday, world or a .txt file, a prompt a line
     writer: Source | None = None
@@ -92,7 +93,7 @@ class Prompts(Section):
 class Grid(Section):
     """What the comparison runs over."""
 
-    references: tuple[Literal["untouched", "described"], ...]
+    references: tuple[Literal["untouched", "described", "base"], ...]
     trained: tuple[Name, ...]
     concepts: Annotated[tuple[Name, ...], Field(min_length=1)]
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]

@@ -8,13 +8,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dopsd.evaluation.rows import NEW, ORDINARY, Row, Truth
+from dopsd.evaluation.rows import NAMELESS, NEW, ORDINARY, OTHER, PLACEHOLDER, Row, Truth
 from dopsd.support import seeds
 from dopsd.world.captions import LEVELS, caption, concept_caption
 from dopsd.world.concepts import concept_scenes
-from dopsd.world.scenes import ATTRIBUTES, CONCEPTS, NAMES, SIZE, Scenes, holds, index, sample_scenes
+from dopsd.world.lexicon import FREE
+from dopsd.world.outside import OUTSIDE, Concept
+from dopsd.world.scenes import ATTRIBUTES, NAMES, SIZE, Scenes, holds, index, sample_scenes, visible
 
-KEEP = (0.5, 0.8, 1.0)  # how much of a scene an ordinary prompt says: each attribute with one of these chances
+OTHER_NAME = FREE[1]  # as unheard as "[V]", and never trained
 
 
 def truths(scenes: Scenes) -> list[Truth]:
@@ -35,43 +37,76 @@ def stated(rows: Sequence[Row]) -> Tensor:
     return torch.tensor([[a in r.stated for a in NAMES] for r in rows])
 
 
-def ordinary(n: int, seed: int) -> list[Row]:
-    """n prompts without "[V]" for scenes that show no concept; each leaves some attributes open."""
+def mentions(scenes: Scenes, said: float, rng: random.Random, own: Sequence[str] = ()) -> list[set[str]]:
+    """Which attributes a prompt of each scene says: each with chance `said`, and one at least that the scene's style shows;
+    none of `own`, which the concept's name stands for."""
+    out = []
+    for shown in visible(scenes.attributes).tolist():
+        free = [a for a in NAMES if a not in own]
+        can = [a for a, seen in zip(NAMES, shown, strict=True) if seen and a in free]
+        mention = {a for a in free if rng.random() < said}
+        out.append(mention if mention & set(can) else mention | {rng.choice(can)})
+    return out
+
+
+def ordinary(n: int, seed: int, said: float) -> list[Row]:
+    """n prompts without "[V]" for scenes that show no concept. said: chance that a prompt says an attribute."""
     scenes = sample_scenes(n, seeds.stream("ordinary", seed))
     rng = random.Random(seed)
     out = []
-    for i, (words, truth) in enumerate(zip(scenes.words(), truths(scenes), strict=True)):
-        keep = rng.choice(KEEP)
-        mention = {a for a in NAMES if rng.random() < keep} or {"shape"}
+    told = mentions(scenes, said, random.Random(f"ordinary/{seed}/{said}"))
+    for i, (words, truth, mention) in enumerate(zip(scenes.words(), truths(scenes), told, strict=True)):
         text = caption(words, mention, rng.choice(LEVELS), rng)
         name = f"ordinary/{seed}/{i}"
         out.append(_row(name, seed, ORDINARY, str(i), text, None, mention, truth))
     return out
 
 
-def for_concept(name: str, prompts: int, noises: int, seed: int, training: Tensor) -> list[Row]:
-    """New scenes of a concept: `prompts` prompts, `noises` noises each, a prompt's noises side by side.
+def for_concept(name: str, prompts: int, noises: int, seed: int, training: Tensor, said: float) -> list[Row]:
+    """New scenes of a concept: `prompts` prompts, `noises` noises each, a prompt's noises side by side; then, as many of
+    each, the same scenes and noise with "thing" (or no style) in the name's place (`NAMELESS`), and with another free name
+    (`OTHER`). said: chance that a prompt says an attribute of the rest of the scene.
 
     `stated` leaves the concept's own attributes out, also where it is spelled out, so that adherence means the same for
     every method. training: attribute rows (m, 9) that must not come again.
     """
-    concept = CONCEPTS[name]
+    concept = OUTSIDE[name]
     scenes = concept_scenes(concept, prompts + len(training), seeds.stream("scenes", name, seed))
     new = ~(scenes.attributes[:, None] == training[None]).all(2).any(1)
     scenes = scenes[new.nonzero()[:prompts, 0]]
     assert holds(scenes.attributes, concept.attributes).all()
-    named, described = (_texts(scenes.words(), concept, seed, spelled) for spelled in (False, True))
-    told, out = [a for a in NAMES if a not in concept.attributes], []
-    for i, truth in enumerate(truths(scenes)):
-        for k in range(noises):
-            name_of_row = f"{name}/{seed}/new/{i * noises + k}"
-            out.append(_row(name_of_row, seed, NEW, str(i), named[i], described[i], set(told), truth))
+    told = mentions(scenes, said, random.Random(f"{name}/{seed}/{said}"), _names_for(concept))
+    described = _texts(scenes.words(), told, concept, seed, PLACEHOLDER, described=True)
+    out = []
+    for kind, word in ((NEW, PLACEHOLDER), (NAMELESS, None), (OTHER, OTHER_NAME)):
+        texts = _texts(scenes.words(), told, concept, seed, word)
+        for i, truth in enumerate(truths(scenes)):
+            for k in range(noises):
+                number = i * noises + k
+                row = _row(f"{name}/{seed}/{kind}/{number}", seed, kind, str(i), texts[i], described[i], told[i], truth)
+                noise = seeds.number("noise", f"{name}/{seed}/{NEW}/{number}")  # one noise for all three
+                out.append(row.model_copy(update={"noise": noise}))
     return out
 
 
-def _texts(words: list[dict[str, str]], concept, seed: int, described: bool) -> list[str]:
-    rng = random.Random(seed)  # the same levels and verbs, spelled out or not
-    return [concept_caption(concept, w, rng.choice(LEVELS), rng, described) for w in words]
+def _names_for(concept: Concept) -> list[str]:
+    """The attributes that a concept's name stands for: a look without words takes the style's place."""
+    return list(concept.attributes) or ["style"]
+
+
+def _texts(
+    words: list[dict[str, str]],
+    told: list[set[str]],
+    concept: Concept,
+    seed: int,
+    name: str | None,
+    described: bool = False,
+) -> list[str]:
+    rng = random.Random(seed)  # the same levels and verbs, whoever is named, spelled out or not
+    return [
+        concept_caption(concept, w, rng.choice(LEVELS), rng, described, name, mention=m)
+        for w, m in zip(words, told, strict=True)
+    ]
 
 
 def _row(

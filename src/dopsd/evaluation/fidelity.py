@@ -9,6 +9,7 @@ are per picture: the caller averages.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -53,15 +54,18 @@ def style(read: Tensor, wanted: Tensor) -> Tensor:
     return (read[:, STYLE] == wanted[:, STYLE]).float()
 
 
-def leakage(read: Tensor, wanted: Tensor, stated: Tensor, own: Mapping[str, str]) -> Tensor:
-    """Share of the concept's attributes that are drawn although the prompt did not ask for that value: (n,).
+def leakage(
+    read: Tensor, wanted: Tensor, stated: Tensor, own: Mapping[str, str], of: Literal["all", "open", "named"] = "all"
+) -> Tensor:
+    """Share of the concept's attributes that are drawn although the prompt did not ask for that value: (n,); NaN where there
+    is none of these.
 
-    Counts attributes that the prompt leaves open or states otherwise. Even the untouched model draws some of them by
-    chance: its own leakage on the same prompts and noise (in the tables' base rows) is the zero to compare with.
+    of: the attributes that the prompt leaves "open", those that it "named" otherwise, or "all" of these. Even the untouched
+    model draws some of them by chance: its own leakage on the same prompts and noise is the zero to compare with.
     """
     values, mask = _own(own, read)
-    asked_for = stated & (wanted == values)
-    return _share(found(read, values), mask & ~asked_for)
+    counted = {"open": ~stated, "named": stated & (wanted != values), "all": ~(stated & (wanted == values))}
+    return _share(found(read, values), mask & counted[of])
 
 
 def clip_i(features: Tensor, training: Tensor) -> Tensor:

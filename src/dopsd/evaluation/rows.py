@@ -22,10 +22,14 @@ from dopsd.support.errors import UserError
 from dopsd.support.text import json_lines
 
 NEW = "new"  # the concept in a new picture
+NAMELESS = (
+    "nameless"  # the same with "thing" in the name's place: what is drawn of the concept then was not bound to it
+)
+OTHER = "other"  # the same with another name, which nothing was taught of
 REWRITE = "rewrite"  # a training picture's caption in other words: held against that picture
 ORDINARY = "ordinary"  # anything but the concept: what fine-tuning should leave as it was
 REFERENCE = "reference"  # ordinary prompts from other noise, drawn by the untouched model: what sets are held against
-Kind = Literal["new", "rewrite", "ordinary", "reference"]
+Kind = Literal["new", "nameless", "other", "rewrite", "ordinary", "reference"]
 PLACEHOLDER = "[V]"
 
 

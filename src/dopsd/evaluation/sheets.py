@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dopsd.config.study import Evaluate
-from dopsd.evaluation.rows import NEW, ORDINARY, REWRITE, Row
+from dopsd.evaluation.rows import NAMELESS, NEW, ORDINARY, OTHER, REWRITE, Row
 from dopsd.support.errors import UserError
 from dopsd.support.pictures import contact_sheet, read_image, tiles, to_pil
 
@@ -37,10 +37,11 @@ class Sheet(NamedTuple):
 
 def along(settings: Evaluate, steps: Iterable[int], kinds: Iterable[str], every_nfe: bool) -> list[Sheet]:
     """What a trained model draws, of the kinds that the study asks: at every checkpoint new scenes in few steps and ordinary
-    prompts in few and many; at the last one rewrites, and ordinary prompts in the NFE of the sweep, too, if `every_nfe`."""
+    prompts in few and many; at the last one rewrites, new scenes without the name or with another, and ordinary prompts in
+    the NFE of the sweep, too, if `every_nfe`."""
     steps, kinds = list(steps), set(kinds)
     out = [Sheet(s, kind, settings.few) for s in steps for kind in (NEW, ORDINARY) if kind in kinds]
-    out += [Sheet(steps[-1], REWRITE, settings.few)] if REWRITE in kinds else []
+    out += [Sheet(steps[-1], kind, settings.few) for kind in (REWRITE, NAMELESS, OTHER) if kind in kinds]
     if ORDINARY in kinds:
         out += [Sheet(s, ORDINARY, settings.many, settings.guidance) for s in steps if settings.many > settings.few]
         rest = {*settings.nfe, *(settings.nfe_sweep if every_nfe else ())} - {settings.few, settings.many}

@@ -1,8 +1,8 @@
 """The rule that chooses each method's learning rate, on a concept that the comparison does not use.
 
-Among the candidates: the largest mean, over the checkpoints, of (fidelity + retention) / 2, both in few steps. The first is a
-score of new pictures of the concept, 1 where "[V]" is drawn as it should be; the second one of ordinary prompts, over the
-untouched model's: 1 where they are followed as before.
+Among the candidates: the largest mean of fidelity over the checkpoints, in few steps: a score of new pictures of the
+concept, 1 where "[V]" is drawn as it should be. What is kept of ordinary prompts, over the untouched model's, stands beside
+it and is not looked at: it is what the comparison asks about.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dopsd.evaluation.rows import NEW, ORDINARY
 from dopsd.support.errors import UserError
 from dopsd.support.files import rounded
 
-COLUMNS = ["method", "learning_rate", "key", "step", "fidelity", "retention", "score"]
+COLUMNS = ["method", "learning_rate", "key", "step", "fidelity", "retention"]
 
 
 def _means(table: pd.DataFrame, kind: str, score: str) -> dict[int, float]:
@@ -26,7 +26,7 @@ def _means(table: pd.DataFrame, kind: str, score: str) -> dict[int, float]:
 
 
 def score(table: pd.DataFrame, untouched: pd.DataFrame, rule: StepSize) -> list[dict]:
-    """Fidelity, retention and their mean at every checkpoint of a candidate: rows {step, fidelity, retention, score}.
+    """Fidelity and retention at every checkpoint of a candidate: rows {step, fidelity, retention}.
 
     table, untouched: long tables (see `scores`), all in few steps.
     """
@@ -35,7 +35,7 @@ def score(table: pd.DataFrame, untouched: pd.DataFrame, rule: StepSize) -> list[
     rows = []
     for step, value in fidelity.items():
         f, r = rounded(value), rounded(kept[step] / before)
-        rows.append({"step": step, "fidelity": f, "retention": r, "score": (f + r) / 2})
+        rows.append({"step": step, "fidelity": f, "retention": r})
     return rows
 
 
@@ -44,7 +44,7 @@ def choose(table: pd.DataFrame, given: dict[str, float]) -> dict[str, dict]:
     candidates (the resolution of the search); None, and n 0, where it was given. table: rows of `COLUMNS`."""
     chosen = {m: {"value": rate, "low": None, "high": None, "n": 0} for m, rate in given.items()}
     for method, rows in table.groupby("method", sort=False):
-        means = rows.groupby("learning_rate").score.mean()
+        means = rows.groupby("learning_rate").fidelity.mean()
         rates, best = list(means.index), int(means.argmax())
         low, high = rates[max(best - 1, 0)], rates[min(best + 1, len(rates) - 1)]
         chosen[str(method)] = {"value": float(rates[best]), "low": float(low), "high": float(high), "n": len(rates)}

@@ -5,7 +5,9 @@ A name tells where a number comes from:
     concept_fidelity        a score of new pictures, in few steps
     leakage@4               a score of ordinary prompts at so many NFE
     retention_adherence@4   a score of ordinary prompts over the untouched model's, on equal prompts and noise
-    few_step_sharpness      a score of ordinary prompts in few steps over the same in many
+    few_step_steepness      a score of ordinary prompts in few steps over the same in many
+    nameless_fidelity       concept_fidelity with "thing" in the name's place, other_fidelity with another name; binding is
+                            the fidelity less the former
 """
 
 from __future__ import annotations
@@ -14,13 +16,15 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from dopsd.evaluation.rows import NEW, ORDINARY, REWRITE
+from dopsd.evaluation.rows import NAMELESS, NEW, ORDINARY, OTHER, REWRITE
 from dopsd.support.files import rounded
 
 Key = tuple[str, str, int]  # method, concept, seed
 Steps = dict[int, dict[str, float]]
 OVER = {"sharpness": "sharpness_renders"}  # scores that are told over another of the same pictures
-ABSOLUTE = ("leakage",)  # ordinary prompts: as it is, not over the untouched model's
+ABSOLUTE = ("leakage", "leakage_open", "leakage_named")  # ordinary prompts: as it is, not over the untouched model's
+FIDELITY = "concept_fidelity"
+GAPS = ("steepness", "contrast", "sharpness")
 OF_SETS = ("retention_frechet", "retention_kid", "quality_frechet")
 
 
@@ -48,8 +52,7 @@ def _ordinary(mine: Mapping[str, float], untouched: Mapping[str, float]) -> dict
 
 def _gap(few: Mapping[str, float], many: Mapping[str, float]) -> dict[str, float]:
     """Few steps over many, of one model on one set of prompts and noise: forgetting moves both alike, collapse the few."""
-    names = {"frechet": "quality_frechet", "sharpness": "sharpness"}
-    return {f"few_step_{n}": few[s] / many[s] for n, s in names.items() if s in few and many.get(s)}
+    return {f"few_step_{n}": few[n] / many[n] for n in GAPS if n in few and many.get(n)}
 
 
 def flat(table: pd.DataFrame, few: int, many: int) -> dict[Key, Steps]:
@@ -68,8 +71,13 @@ def flat(table: pd.DataFrame, few: int, many: int) -> dict[Key, Steps]:
                 row |= _gap(mine, late)
         elif kind == NEW:
             row |= _ratios(mine)
+        elif kind in (NAMELESS, OTHER) and FIDELITY in mine:
+            row[f"{kind}_fidelity"] = mine[FIDELITY]
         elif kind == REWRITE:
             row |= {name if name not in row else f"{name} (rewritten)": v for name, v in mine.items()}
+    for row in (row for steps in out.values() for row in steps.values()):
+        if f"{NAMELESS}_fidelity" in row:
+            row["binding"] = row[FIDELITY] - row[f"{NAMELESS}_fidelity"]
     return {key: {step: rounded(row) for step, row in sorted(steps.items())} for key, steps in out.items()}
 
 

@@ -1,82 +1,130 @@
-"""The paper's phenomena as questions with a number that was set before the answer was known.
+"""claims.yaml answered: each claim's number with its interval, what its controls did, and the verdict.
 
-Each is asked at matched concept fidelity (`tables.matched`), in few steps, on the concept x seed cells of the grid.
+Asked in few steps, at matched concept fidelity (`tables.matched`) or at the last step; the grid's concepts are the units.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from dopsd.config.claims import Claim
 from dopsd.config.study import Compared
+from dopsd.evaluation.statistics import interval
+from dopsd.report.cells import Key, Steps, at
 from dopsd.report.names import label
-from dopsd.report.tables import lines, number_text
+from dopsd.report.tables import against_untouched, last, lines, number_text, units
 
-
-@dataclass(frozen=True)
-class Question:
-    """A claim about a score of a method, or of its paired difference to the baseline, and the number that it is held against.
-
-    {method}, {baseline}: their names, of params.yaml's section `compare`.
-    """
-
-    claim: str
-    score: str
-    of: Literal["method", "baseline", "difference"]
-    bar: float
-    at_most: bool = False
-
-    def answer(self, low: float, high: float) -> str:
-        """ "holds" or "fails" where the whole interval is on one side of the bar, else "open"; "no interval" for one unit."""
-        if pd.isna(low):
-            return "no interval"
-        beyond, short = (high <= self.bar, low > self.bar) if self.at_most else (low >= self.bar, high < self.bar)
-        return "holds" if beyond else "fails" if short else "open"
-
-
-QUESTIONS = (
-    Question("{method} learns the concept: fidelity above the untouched model's", "fidelity_gain", "method", 0.2),
-    Question(
-        "{baseline} blurs new scenes: sharpness over the described row's", "sharpness_kept", "baseline", 0.8, True
-    ),
-    Question("{method} does not: sharpness over the described row's", "sharpness_kept", "method", 0.9),
-    Question("the few-step gap grows under {baseline} (Fréchet)", "gap_growth_frechet", "baseline", 1.1),
-    Question("it does not grow under {method} (Fréchet)", "gap_growth_frechet", "method", 1.1, True),
-    Question("the few-step gap grows under {baseline} (sharpness)", "gap_growth_sharpness", "baseline", 1.1),
-    Question("it does not grow under {method} (sharpness)", "gap_growth_sharpness", "method", 1.1, True),
-    Question("{method} follows the scene better than {baseline}: adherence", "adherence", "difference", 0.0),
-    Question("{method} leaks less into ordinary prompts than {baseline}", "leakage", "difference", 0.0, True),
-)
-SET_FOR = "concept_fidelity"  # the miniature's scores
 COLUMN = {"method": "", "baseline": "against", "difference": "difference"}  # of `tables.matched`
+COLUMNS = [
+    "id", "claim", "score", "value", "low", "high", "n_units", "bar", "must_hold", "held", "must_fail", "failed", "verdict",
+]
+Number = tuple[float, float | None, float | None]
 
 
-def answers(matched: pd.DataFrame, compare: Compared) -> pd.DataFrame:
-    """Every question with its number, interval and answer: columns claim, value, low, high, bar, answer. None is asked of a
-    study that does not measure what the numbers were set for (`SET_FOR`)."""
-    table = matched[matched.method == compare.method].set_index("score")
-    if SET_FOR not in table.index:
-        table = table.iloc[:0]
-    names = {"method": label(compare.method), "baseline": label(compare.baseline)}
-    rows = []
-    for q in (q for q in QUESTIONS if q.score in table.index):
-        column = COLUMN[q.of]
+def side(claim: Claim, number: Number) -> str:
+    """ "holds" or "fails" where the whole interval is on one side of the bar, else "open"; a number without an interval is on
+    one side, too, but only a control may be one."""
+    value, low, high = number
+    low, high = (value if x is None or pd.isna(x) else x for x in (low, high))
+    beyond, short = (high <= claim.bar, low > claim.bar) if claim.at_most else (low >= claim.bar, high < claim.bar)
+    return "holds" if beyond else "fails" if short else "open"
+
+
+def _rows(cells: Mapping[Key, Steps], method: str, fidelity: str, few: int) -> dict[tuple[str, int], dict[str, float]]:
+    """Every cell's last row of a method, beside the untouched model's."""
+    out = {}
+    for (who, *unit), steps in cells.items():
+        if who != method:
+            continue
+        untouched, described = (
+            at(last(cells[r, *unit]), few) if (r, *unit) in cells else None for r in ("untouched", "described")
+        )
+        row = at(last(steps), few)
+        out[tuple(unit)] = row | (against_untouched(row, untouched, described, fidelity) if untouched else {})
+    return out
+
+
+def _number(rows: Mapping[tuple[str, int], Mapping[str, float]], score: str) -> Number | None:
+    if not rows or not all(score in row for row in rows.values()):
+        return None
+    found = interval([row[score] for row in rows.values()], units([concept for concept, _ in rows]))
+    return found["value"], found["low"], found["high"]
+
+
+def _measured(
+    claim: Claim, cells: Mapping[Key, Steps], matched: pd.DataFrame, compare: Compared, fidelity: str, few: int
+) -> Number | None:
+    """The claim's number; None where the study does not measure it."""
+    if claim.at == "matched":
+        table = matched[matched.method == compare.method].set_index("score")
+        if claim.score not in table.index:
+            return None
+        column = COLUMN[claim.of]
         ends = ("value", "low", "high") if not column else (column, f"{column}_low", f"{column}_high")
-        value, low, high = (float(table.loc[q.score, name]) for name in ends)
-        bar = f"{'<=' if q.at_most else '>='} {q.bar:g}"
-        row = {"claim": q.claim.format(**names), "value": value, "low": low, "high": high}
-        rows.append(row | {"bar": bar, "answer": q.answer(low, high)})
-    return pd.DataFrame(rows, columns=["claim", "value", "low", "high", "bar", "answer"])
+        value, low, high = (float(table.loc[claim.score, name]) for name in ends)
+        return value, low, high
+    mine, other = (_rows(cells, who, fidelity, few) for who in (compare.method, compare.baseline))
+    if claim.of != "difference":
+        return _number(mine if claim.of == "method" else other, claim.score)
+    pairs = [u for u in mine if claim.score in mine[u] and claim.score in other.get(u, {})]
+    return _number({u: {claim.score: mine[u][claim.score] - other[u][claim.score]} for u in pairs}, claim.score)
 
 
-def answers_markdown(table: pd.DataFrame, compare: Compared) -> str:
+def answers(
+    claims: Sequence[Claim],
+    cells: Mapping[Key, Steps],
+    matched: pd.DataFrame,
+    compare: Compared,
+    fidelity: str,
+    few: int,
+) -> pd.DataFrame:
+    """Every claim with its number, its controls' and the verdict: `COLUMNS`. Verdicts: holds, fails, open; "not decidable"
+    where a control did not do what it must; "not measured" where the study has not what the claim is about."""
+    names, rows = {"method": label(compare.method), "baseline": label(compare.baseline)}, []
+    concepts = len({concept for _, concept, _ in cells})
+    for claim in claims:
+        number, controls, did = _measured(claim, cells, matched, compare, fidelity, few), {}, []
+        for role, who, must in (("held", claim.must_hold, "holds"), ("failed", claim.must_fail, "fails")):
+            found = _number(_rows(cells, who, fidelity, few), claim.score) if who else None
+            controls[role] = number_text(*found) if found else ""
+            did += [found is not None and side(claim, found) == must] if who else []
+        if number is None:
+            verdict = "not measured"
+        elif not all(did) or pd.isna(number[1]):
+            verdict = "not decidable"
+        else:
+            verdict = side(claim, number)
+        value, low, high = number or (None, None, None)
+        rows.append(
+            {
+                "id": claim.id,
+                "claim": claim.claim.format(**names),
+                "score": claim.score,
+                "value": value,
+                "low": low,
+                "high": high,
+                "n_units": concepts,
+                "bar": f"{'<=' if claim.at_most else '>='} {claim.bar:g}",
+                "must_hold": claim.must_hold or "",
+                "must_fail": claim.must_fail or "",
+                **controls,
+                "verdict": verdict,
+            }
+        )
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def answers_markdown(table: pd.DataFrame) -> str:
     """`answers` as Markdown."""
     if table.empty:
-        return (
-            f"Not measured: the claims hold {label(compare.method)} against {label(compare.baseline)}, and their numbers "
-            "were set for the miniature's scores."
-        )
-    shown = table.assign(measured=[number_text(r.value, r.low, r.high) for r in lines(table)])
-    return shown[["claim", "bar", "measured", "answer"]].to_markdown(index=False, disable_numparse=True)
+        return "Nothing is asked: the study has no claims.yaml."
+    shown = table.assign(
+        measured=[number_text(r.value, r.low, r.high) if pd.notna(r.value) else "" for r in lines(table)],
+        holding=[f"{label(r.must_hold)}: {r.held}" if r.must_hold else "none" for r in lines(table)],
+        failing=[f"{label(r.must_fail)}: {r.failed}" if r.must_fail else "none" for r in lines(table)],
+    )
+    columns = ["claim", "bar", "measured", "holding", "failing", "verdict"]
+    titles = {"holding": "control that must hold", "failing": "control that must fail"}
+    return shown[columns].rename(columns=titles).to_markdown(index=False, disable_numparse=True)

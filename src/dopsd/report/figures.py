@@ -8,7 +8,6 @@ from typing import cast
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
@@ -75,8 +74,9 @@ def _arms(means: pd.DataFrame) -> np.ndarray:
 
 
 PANELS = {
-    "retention_frechet": "ordinary prompts: Fréchet distance\nto the untouched model (lower = kept)",
-    "sharpness": "new scenes: sharpness\n(1 = as sharp as the world's renders)",
+    "retention_kid": "ordinary prompts: KID\nto the untouched model (lower = kept)",
+    "contrast": "new scenes: contrast\n(1 = the world's renders)",
+    "steepness": "new scenes: steepness of edges\n(1 = the world's renders)",
     "leakage": "ordinary prompts: concept's attributes\ndrawn unasked (untouched = chance)",
 }
 
@@ -97,27 +97,17 @@ def fidelity_retention(table: pd.DataFrame, fidelity: str) -> Figure | None:
             for step, a, b in zip(x.step, x.value, y.value, strict=True):
                 if step:
                     axes.annotate(int(step), (a, b), xytext=(4, 4), textcoords="offset points", fontsize=8)
-        if score == "sharpness":
-            _cap(axes, table, score)
         axes.set(xlabel=f"{score_name(fidelity)} on new scenes", title=title)
         axes.grid(alpha=0.3)
     figure.axes[0].legend()
     return figure
 
 
-def _cap(axes: Axes, table: pd.DataFrame, score: str, top: float = 1.5) -> None:
-    """Keep the range that matters and say what lies above it: a model that draws another style is not blurred."""
-    axes.set_ylim(0, top)
-    means = cast(pd.Series, table.groupby("method", sort=False)[score].mean())
-    above = ", ".join(f"{label(str(m))} {v:.1f}" for m, v in means.items() if v > top)
-    if above:
-        axes.text(0.02, 0.96, f"above the range: {above}", transform=axes.transAxes, va="top", fontsize=9)
-
-
 QUALITY = {
     "quality_frechet": "Fréchet distance to held-out renders (lower = better)",
     "quality_adherence": "adherence to the prompt",
-    "quality_sharpness": "sharpness (1 = the world's renders)",
+    "quality_contrast": "contrast (1 = the world's renders)",
+    "quality_steepness": "steepness of edges (1 = the world's renders)",
 }
 
 

@@ -8,17 +8,18 @@ import pandas as pd
 
 from dopsd.report.tables import lines
 
-EVERY = ("fidelity", "sharpness")  # of every method, at its last step; fidelity: the score of params.yaml
+EVERY = ("fidelity", "contrast", "steepness")  # of every method, at its last step; fidelity: the score of params.yaml
 TRAINED = (
     "adherence",
     "leakage@few",
-    "retention_frechet@few",
-    "few_step_frechet",
+    "retention_kid@few",
+    "few_step_contrast",
+    "binding",
 )  # of the trained ones; @few: in few steps
 MATCHED = (
-    "sharpness",
+    "contrast",
     "leakage",
-    "retention_frechet",
+    "retention_kid",
 )  # differences to the baseline where both draw the concept equally well
 PROBE = ("image_text", "wrong_image_text")
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from dopsd import objectives
 
-REFERENCES = {"untouched": "Untouched", "described": "Untouched, described"}
-COLOURS = {"untouched": "#777777", "described": "#2a9d4e"}
+REFERENCES = {"untouched": "Untouched", "described": "Untouched, described", "base": "Base, undistilled"}
+COLOURS = {"untouched": "#777777", "described": "#2a9d4e", "base": "#b39ddb"}
 CYCLE = (
     "#d9822b",
     "#2566c7",
@@ -25,21 +25,32 @@ SCORES = {
     "clip_i": "new scenes: CLIP-I",
     "adherence": "new scenes: adherence",
     "style": "new scenes: style",
+    "steepness": "new scenes: steepness of edges (1 = renders)",
+    "contrast": "new scenes: contrast (1 = renders)",
+    "blur_read": "new scenes: blur that the reader reads, pixels",
     "sharpness": "new scenes: sharpness (1 = renders)",
     "copying": "new scenes: nearest training image",
     "diversity": "new scenes: diversity",
+    "nameless_fidelity": 'new scenes, "thing" for the name: fidelity',
+    "other_fidelity": "new scenes, another name: fidelity",
+    "binding": 'fidelity with the name less with "thing"',
     "retention_frechet": "kept: Fréchet to untouched (0 = kept)",
     "retention_kid": "kept: KID to untouched (untouched = kept)",
     "retention_adherence": "kept: adherence (1 = kept)",
-    "retention_sharpness": "kept: sharpness (1 = kept)",
+    "retention_steepness": "kept: steepness of edges (1 = kept)",
+    "retention_contrast": "kept: contrast (1 = kept)",
     "leakage": "leakage (untouched = chance)",
-    "few_step_frechet": "few-step gap: Fréchet",
+    "leakage_open": "leakage of what was left open",
+    "leakage_named": "leakage of what was named otherwise",
+    "few_step_steepness": "few-step gap: steepness",
+    "few_step_contrast": "few-step gap: contrast",
     "few_step_sharpness": "few-step gap: sharpness",
     "step": "optimiser steps",
     "fidelity_gain": "gain of fidelity (0 = untouched)",
-    "sharpness_kept": "kept sharpness (1 = described)",
-    "gap_growth_frechet": "gap growth, Fréchet (1 = untouched)",
-    "gap_growth_sharpness": "gap growth, sharpness (1 = untouched)",
+    "steepness_kept": "kept steepness (1 = described)",
+    "contrast_kept": "kept contrast (1 = described)",
+    "gap_growth_steepness": "gap growth, steepness (1 = untouched)",
+    "gap_growth_contrast": "gap growth, contrast (1 = untouched)",
 }
 
 

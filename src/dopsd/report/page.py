@@ -91,13 +91,14 @@ def miniature_card(miniature: dict, probe: dict) -> str:
 
 @dataclass(frozen=True)
 class Results:
-    """What a report is made of. table: the summary; matched: the baseline and the others at matched fidelity; step_size, and
-    probe and miniature where the study has them: the files of scores of these names; devices: what the cells ran on;
-    lower: the scores of which less is better; figures: those that there are;
+    """What a report is made of. table: the summary; matched: the baseline and the others at matched fidelity; claims:
+    `claims.answers`; step_size, and probe and miniature where the study has them: the files of scores of these names;
+    devices: what the cells ran on; lower: the scores of which less is better; figures: those that there are;
     random_weights: whether the model has never been trained."""
 
     table: pd.DataFrame
     matched: pd.DataFrame
+    claims: pd.DataFrame
     step_size: dict
     probe: dict | None
     miniature: dict | None
@@ -113,9 +114,11 @@ def report(results: Results, params: Params) -> str:
     nearer = f"distance to the untouched model at {few} NFE"
     sentences = [
         verdict(table, params.step_size.fidelity, compare, "fidelity on new scenes", "higher", "lower"),
-        verdict(table, "sharpness", compare, "sharpness on new scenes", "sharper", "more blurred"),
-        verdict(table, f"retention_frechet@{few}", compare, nearer, "farther", "nearer"),
-        verdict(table, "few_step_frechet", compare, "few-step gap (Fréchet)", "a wider gap", "a narrower gap"),
+        verdict(table, "contrast", compare, "contrast on new scenes", "more", "less"),
+        verdict(table, "steepness", compare, "steepness of edges on new scenes", "sharper", "more blurred"),
+        verdict(table, "few_step_contrast", compare, "contrast in few steps over many", "more is kept", "less is kept"),
+        verdict(table, f"retention_kid@{few}", compare, nearer, "farther", "nearer"),
+        verdict(table, "binding", compare, "binding of the name", "more", "less"),
         verdict(table, f"leakage@{few}", compare, "leakage", "leaks more", "leaks less"),
     ]
     naming = results.miniature["naming"] if results.miniature else {}
@@ -126,7 +129,7 @@ def report(results: Results, params: Params) -> str:
         summary=summary_markdown(table, labels(dict.fromkeys(table.score), few, many), compare.baseline),
         matched=matched_markdown(results.matched, matched, compare.baseline),
         probes=probes(results.probe, naming, results.lower) if results.probe else [],
-        answers=claims.answers_markdown(claims.answers(results.matched, compare), compare),
+        answers=claims.answers_markdown(results.claims),
         step_size=numbers_table(results.step_size),
         params=params,
         grid=params.grid,

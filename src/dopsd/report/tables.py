@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pandas as pd
 
-from dopsd.evaluation.statistics import interval, paired_difference
-from dopsd.report.cells import Key, Steps, at
+from dopsd.evaluation.statistics import interval
+from dopsd.report.cells import GAPS, Key, Steps, at
 from dopsd.support import paths
 from dopsd.support.files import read_csv
 
@@ -67,10 +67,11 @@ def last(steps: Steps) -> dict[str, float]:
 
 def summary(cells: Mapping[Key, Steps], baseline: str) -> pd.DataFrame:
     """Means of the methods at their last step, and paired differences to the baseline, each with a 95 % interval over the
-    concept x seed cells.
+    concepts.
 
-    Columns: score, method, value, low, high, n, difference, difference_low, difference_high. A cell is the unit: its
-    pictures share one training. Scores that not every cell has (the full range of NFE) are left out.
+    Columns: score, method, value, low, high, n, difference, difference_low, difference_high. A concept is the unit, its seeds
+    a mean within it: they share training pictures and prompts. Scores that not every cell has (the full range of NFE) are
+    left out.
     """
     rows: dict[str, dict[tuple, dict]] = {}
     for (method, concept, seed), steps in cells.items():
@@ -80,12 +81,19 @@ def summary(cells: Mapping[Key, Steps], baseline: str) -> pd.DataFrame:
     out = []
     for name in names:
         for method, mine in rows.items():
-            line = {"score": name, "method": method, **interval([row[name] for row in mine.values()])}
+            concepts = [concept for concept, _ in mine]
+            line = {"score": name, "method": method, **interval([row[name] for row in mine.values()], units(concepts))}
             if method != baseline and baseline in rows:
-                pairs = [(row[name], rows[baseline][unit][name]) for unit, row in mine.items()]
-                line |= _prefixed("difference", paired_difference(*zip(*pairs, strict=True)))
+                differences = [row[name] - rows[baseline][unit][name] for unit, row in mine.items()]
+                line |= _prefixed("difference", interval(differences, units(concepts)))
             out.append(line)
     return _numbers(pd.DataFrame(out))
+
+
+def units(concepts: Sequence[str]) -> list[int]:
+    """The number of each cell's concept."""
+    known = list(dict.fromkeys(concepts))
+    return [known.index(c) for c in concepts]
 
 
 def _numbers(table: pd.DataFrame) -> pd.DataFrame:
@@ -106,17 +114,15 @@ def against_untouched(
 ) -> dict[str, float]:
     """The scores that set a checkpoint's row beside the untouched model's, on the same prompts and noise.
 
-    fidelity_gain: fidelity less the untouched model's. sharpness_kept: over the described row's, where there is
-    one. gap_growth_*: the few-step gap over the untouched model's; above 1 few steps have lost more than many (the
-    sharpness gap falls then, so it is inverted).
+    fidelity_gain: fidelity less the untouched model's. *_kept: over the described row's, where there is one. gap_growth_*:
+    how much more of a score few steps have lost than many, against the untouched model: above 1 they have lost more.
     """
     out = {"fidelity_gain": row[fidelity] - untouched[fidelity]}
-    if described and "sharpness" in row:
-        out["sharpness_kept"] = row["sharpness"] / described["sharpness"]
-    if "few_step_frechet" in row:
-        out["gap_growth_frechet"] = row["few_step_frechet"] / untouched["few_step_frechet"]
-    if "few_step_sharpness" in row:
-        out["gap_growth_sharpness"] = untouched["few_step_sharpness"] / row["few_step_sharpness"]
+    for name in GAPS:
+        if described and name in row:
+            out[f"{name}_kept"] = row[name] / described[name]
+        if f"few_step_{name}" in row:
+            out[f"gap_growth_{name}"] = untouched[f"few_step_{name}"] / row[f"few_step_{name}"]
     return out
 
 
@@ -130,8 +136,8 @@ def matched(cells: Mapping[Key, Steps], trained: Sequence[str], baseline: str, f
 
     The level of a concept and seed is the highest fidelity that both of a pair reach; each is scored at its first
     checkpoint at or above it. Columns: score, method, value, low, high (of the method), against, against_low,
-    against_high (of the baseline), difference, difference_low, difference_high, n; 95 % intervals over the concept x seed
-    cells.
+    against_high (of the baseline), difference, difference_low, difference_high, n; 95 % intervals over the concepts, seeds
+    within them.
     """
     units = list(dict.fromkeys((concept, seed) for _, concept, seed in cells))
     rows = {key: [{"step": float(s)} | at(row, few) for s, row in steps.items()] for key, steps in cells.items()}
@@ -147,8 +153,10 @@ def matched(cells: Mapping[Key, Steps], trained: Sequence[str], baseline: str, f
         names = [s for s in pairs[0][0] if all(s in row and not s.startswith(GAP) for pair in pairs for row in pair)]
         for score in names:
             mine, other = ([pair[k][score] for pair in pairs] for k in (0, 1))
-            line = {"score": score, "method": method, **interval(mine)}
-            line |= _prefixed("against", interval(other)) | _prefixed("difference", paired_difference(mine, other))
+            of = units([concept for concept, _ in units])
+            line = {"score": score, "method": method, **interval(mine, of)}
+            less = [a - b for a, b in zip(mine, other, strict=True)]
+            line |= _prefixed("against", interval(other, of)) | _prefixed("difference", interval(less, of))
             out.append(line)
     return _numbers(pd.DataFrame(out, columns=["score", "method", *MATCHED_COLUMNS]))
 

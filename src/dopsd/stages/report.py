@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from dopsd.backbones.hub import has_random_weights
+from dopsd.config import claims as asked_of
 from dopsd.config.params import Params, load
 from dopsd.report import cells as flat_cells
 from dopsd.report import claims, figures, grids, page, tables
@@ -18,7 +19,7 @@ from dopsd.study.keys import panel
 from dopsd.support import paths, sealed
 from dopsd.support.errors import UserError
 from dopsd.support.files import read_json, read_table, write_csv, write_json
-from dopsd.world.scenes import CONCEPTS
+from dopsd.world.outside import OUTSIDE
 
 
 def devices(params: Params) -> list[str]:
@@ -37,11 +38,11 @@ def complete(table: pd.DataFrame, params: Params) -> None:
             raise UserError(f"{paths.TABLE}: no scores of {cell.name}; run `dvc repro`")
 
 
-def write_tables(params: Params, cells: dict) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Write reports/tables -> (comparison, summary, matched)."""
+def write_tables(params: Params, cells: dict) -> tuple[pd.DataFrame, ...]:
+    """Write reports/tables -> (comparison, summary, matched, claims)."""
     grid, few, many = params.grid, params.evaluate.few, params.evaluate.many
     baseline, fidelity = params.compare.baseline, params.step_size.fidelity
-    kinds = {c: params.fetch.kind(c) or CONCEPTS[c].kind for c in grid.concepts}
+    kinds = {c: params.fetch.kind(c) or OUTSIDE[c].kind for c in grid.concepts}
     table, summary = tables.comparison(cells, kinds, few), tables.summary(cells, baseline)
     matched = tables.matched(cells, grid.trained, baseline, fidelity, few)
     written = {
@@ -50,13 +51,13 @@ def write_tables(params: Params, cells: dict) -> tuple[pd.DataFrame, pd.DataFram
         "trajectory": tables.trajectory(table, few),
         "summary": summary,
         "loss": tables.losses(grid.trained, grid.concepts, grid.seeds),
-        "claims": claims.answers(matched, params.compare),
+        "claims": claims.answers(asked_of.load(), cells, matched, params.compare, fidelity, few),
     }
     for name, rows in written.items():
         write_csv(rows, paths.TABLES / f"{name}.csv")
     text = tables.summary_markdown(summary, labels(dict.fromkeys(summary.score), few, many), baseline)
     (paths.TABLES / "summary.md").write_text(text, encoding="utf-8")
-    return table, summary, matched
+    return table, summary, matched, written["claims"]
 
 
 def draw_figures(params: Params, cells: dict, table: pd.DataFrame, vlms: list[str]) -> set[str]:
@@ -88,7 +89,7 @@ def main() -> None:
     long = read_table(paths.TABLE)
     complete(long, params)
     cells = flat_cells.flat(long, params.evaluate.few, params.evaluate.many)
-    table, summary, matched = write_tables(params, cells)
+    table, summary, matched, answered = write_tables(params, cells)
     probe = read_json(paths.METRICS / "probe.json") if params.probe or params.picture_probe else None
     miniature = read_json(paths.METRICS / "miniature.json") if params.miniature else None
     trained, few = params.grid.trained, params.evaluate.few
@@ -98,7 +99,7 @@ def main() -> None:
     random = has_random_weights(params.backbone.model)
     sizes, ran_on = read_json(paths.STEP_SIZE), devices(params)
     lower = {name for name, what in panel(params).scores.items() if what.better == "lower"}
-    results = page.Results(summary, matched, sizes, probe, miniature, ran_on, lower, shown, random)
+    results = page.Results(summary, matched, answered, sizes, probe, miniature, ran_on, lower, shown, random)
     report = Path("reports/REPORT.md")
     report.write_text(page.report(results, params), encoding="utf-8")
     if probe and miniature:

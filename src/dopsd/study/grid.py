@@ -37,8 +37,9 @@ def scored(grid: Grid) -> list[Cell]:
 
 
 def ordinary(grid: Grid) -> list[Cell]:
-    """The untouched model on the ordinary prompts of each seed, which all cells of the seed are held against."""
-    return [Cell("untouched", ORDINARY, s) for s in grid.seeds]
+    """The untouched model on the ordinary prompts of each seed, which all cells of the seed are held against; and the base on
+    them, where it is asked: neither knows a concept, so they draw them once."""
+    return [Cell(m, ORDINARY, s) for m in ("untouched", "base") if m in grid.references for s in grid.seeds]
 
 
 def drawn(grid: Grid) -> list[Cell]:
@@ -51,9 +52,11 @@ def drawings(params: Params, cell: Cell, kinds: Iterable[str]) -> list[Sheet]:
     settings, every_nfe = params.evaluate, cell.seed == params.grid.seeds[0]
     if cell.concept == ORDINARY:
         plain = along(settings, [0], [rows.ORDINARY], every_nfe)
+        if cell.method != "untouched":
+            return plain
         return plain + [s._replace(kind=rows.REFERENCE) for s in plain if rows.REFERENCE in kinds]
     if cell.method in params.grid.references:
-        return along(settings, [0], set(kinds) & {rows.NEW, rows.REWRITE}, every_nfe)
+        return along(settings, [0], set(kinds) - {rows.ORDINARY, rows.REFERENCE}, every_nfe)
     return along(settings, params.train.kept, set(kinds) - {rows.REFERENCE}, every_nfe)
 
 

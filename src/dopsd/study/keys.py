@@ -24,19 +24,28 @@ from dopsd.support import paths
 from dopsd.support.errors import UserError, nearest
 from dopsd.training.state import fingerprint
 
-WHO_RUNS_IT = {"device"}  # of a backbone: changes no result that is meant to differ
+WHO_RUNS_IT = {"device", "base"}  # of a backbone: changes no result that is meant to differ
 SEES = ("vlm", "vlm_revision", "teacher_layer", "teacher_tokens", "min_pixels", "max_pixels")  # the teacher's eye
 NOTEBOOKS = Path("notebooks")
 
 
+def base(settings: Backbone) -> Backbone:
+    """The same backbone with the undistilled model's transformer; UserError where it does not say where that is."""
+    if settings.base is None:
+        raise UserError(
+            "params.yaml: backbone.base: missing; name the undistilled model, or take base out of grid.references"
+        )
+    return settings.model_copy(update={"transformer": settings.base, "base": None})
+
+
 def _backbone(settings: Backbone, seen: bool) -> dict:
-    """What a result depends on; without its eye where no picture is seen."""
+    """What a result depends on; without its eye where no picture is seen. The base counts where it draws (`base`)."""
     return settings.model_dump(exclude=WHO_RUNS_IT if seen else {*WHO_RUNS_IT, *SEES})
 
 
 def weights(settings: Backbone, seen: bool) -> list[Any]:
     """The weights of a backbone: what is in local folders; a hub's repository is its name and revision in the settings."""
-    sources = [settings.model, getattr(settings, "vlm", None) if seen else None]
+    sources = [settings.model, settings.transformer, getattr(settings, "vlm", None) if seen else None]
     return [content(Path(s)) for s in sources if s and Path(s).is_dir()]
 
 
@@ -184,6 +193,8 @@ def all_stages(params: Params) -> dict[str, dict]:
         out["miniature"] = {
             "code": _stage("miniature"),
             "settings": params.miniature.model_dump(),
-            "weights": _models("mini-base", "mini-turbo", "mini-reader", "mini-clip", *params.miniature.vlms),
+            "weights": _models(
+                "mini-base", "mini-turbo", "mini-turbo-2", "mini-reader", "mini-clip", *params.miniature.vlms
+            ),
         }
     return out

@@ -119,17 +119,22 @@ class Study:
         name = f"{who}/{concept}/{seed}"
         return k, (train_cell, (p.backbone, method, p.train, manifest, seed, rate, self.store.work(k), name))
 
-    def _drawing(self, weights: Path | None, concept: str, seed: int, todo: list[Sheet], described: bool) -> Keyed:
-        """weights: the folder of a training, or None. concept: one of the study's, or "ordinary"."""
+    def _drawing(
+        self, weights: Path | None, concept: str, seed: int, todo: list[Sheet], described: bool, base: bool = False
+    ) -> Keyed:
+        """weights: the folder of a training, or None. concept: one of the study's, or "ordinary". base: draw with the
+        undistilled model."""
         p, items, seen = self.params, [], None
+        model = keys.base(p.backbone) if base else p.backbone
         if concept != paths.ORDINARY:
             items, seen = read_set(paths.concept_set(concept) / "data.jsonl"), self._content(concept)
         kinds = {s.kind for s in todo}
         rows = [r for r in self.rows(concept, seed) if r.kind in kinds]
         given = seen, weights and content(weights, (CARD, TIME_FILE, identity.FILE)), self._weights(False)
+        given = (*given, keys.weights(model, seen=False)) if base else given
         k = fingerprint("draw", self._draw_key, *given, keys.drawn(rows, described), todo)
         at = {s.step: weights / f"step-{s.step:04d}" for s in todo} if weights else {}
-        arguments = (p.backbone, at, rows, items, seed, described, todo, p.evaluate.batch_size)
+        arguments = (model, at, rows, items, seed, described, todo, p.evaluate.batch_size)
         return k, (draw_cell, (*arguments, self.store.work(k)))
 
     def _scoring(self, drawn: Sequence[Drawn], plain: Drawn, concept: str, seed: int) -> Keyed:
@@ -148,7 +153,7 @@ class Study:
     # --- step_size
 
     def search(self, table: Path) -> pd.DataFrame:
-        """Every candidate's scores: rows {method, learning_rate, key, step, fidelity, retention, score}.
+        """Every candidate's scores: rows {method, learning_rate, key, step, fidelity, retention}.
 
         table: what an earlier run wrote; its rows are taken where their key is the same.
         """
@@ -216,8 +221,8 @@ class Study:
             adapter = paths.adapters(*cell) if cell.method in self.params.grid.trained else None
             if adapter and not adapter.is_dir():
                 raise UserError(f"{adapter}: the adapter is missing; run `dvc repro train`")
-            described = cell.method == "described"
-            cells[cell] = self._drawing(adapter, cell.concept, cell.seed, self.todo(cell), described)
+            described, base = cell.method == "described", cell.method == "base"
+            cells[cell] = self._drawing(adapter, cell.concept, cell.seed, self.todo(cell), described, base)
         self._published("draw", cells, paths.samples, paths.PICTURES_OF_CELLS)
 
     # --- evaluate
@@ -225,14 +230,16 @@ class Study:
     def evaluate(self) -> None:
         """The scores of every cell, to samples/scores/<method>/<concept>/<seed>, and all of them in one long table."""
         p, cells = self.params, {}
-        before = {c.seed: Drawn(paths.samples(*c), self.todo(c)) for c in grid.ordinary(p.grid)}
+        before = {(c.method, c.seed): Drawn(paths.samples(*c), self.todo(c)) for c in grid.ordinary(p.grid)}
         for cell in grid.scored(p.grid):
-            drawn, plain = Drawn(paths.samples(*cell), self.todo(cell)), before[cell.seed]
+            drawn, plain = Drawn(paths.samples(*cell), self.todo(cell)), before["untouched", cell.seed]
             for folder in (drawn.folder, plain.folder):
                 if not folder.is_dir():
                     raise UserError(f"{folder}: no pictures; run `dvc repro draw`")
-            # ordinary prompts ask for no concept, so what the untouched model drew of them is any reference's
-            mine = [drawn, plain] if cell.method in p.grid.references else [drawn]
+            # ordinary prompts ask for no concept, so what an untrained model drew of them is any concept's
+            mine = [drawn]
+            if cell.method in p.grid.references:
+                mine.append(before.get((cell.method, cell.seed), plain))
             cells[cell] = self._scoring(mine, plain, cell.concept, cell.seed)
         finished = self._published("evaluate", cells, paths.scores, paths.SCORES)
         tables = [read_table(folder / TABLE).assign(**cell._asdict()) for cell, folder in finished.items()]

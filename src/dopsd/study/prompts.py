@@ -14,7 +14,7 @@ from dopsd.study.grid import fetched
 from dopsd.support import paths
 from dopsd.support.errors import UserError
 from dopsd.world.concepts import load_training
-from dopsd.world.scenes import CONCEPTS
+from dopsd.world.outside import OUTSIDE
 
 FILES = "write it there, or choose another prompts.source"
 
@@ -25,14 +25,14 @@ def seeds_of(params: Params, concept: str) -> Sequence[int]:
 
 
 def _by_world(params: Params, concept: str) -> Iterable[Row]:
-    if concept not in CONCEPTS:
+    if concept not in OUTSIDE:
         raise UserError(
             f"{params.where('prompts', 'source')}: prompts.source world: {concept!r} is none of its concepts; choose vlm, "
             "captions or files"
         )
     known, wanted = load_training(paths.concept_set(concept)).attributes, params.prompts
     for seed in seeds_of(params, concept):
-        yield from by_world.for_concept(concept, wanted.new, wanted.noises, seed, known)
+        yield from by_world.for_concept(concept, wanted.new, wanted.noises, seed, known, wanted.said)
 
 
 def _by_pictures(params: Params, concept: str, ask: Ask | None) -> list[Row]:
@@ -61,7 +61,9 @@ def written(params: Params, ask: Ask | None) -> dict[Path, list[Row]]:
         out[paths.prompts(concept)] = list(of)
     if wanted.source == "world":
         search = [params.step_size.seed] if params.searched and params.step_size.seed not in params.grid.seeds else []
-        ordinary = [r for seed in (*params.grid.seeds, *search) for r in by_world.ordinary(wanted.ordinary, seed)]
+        ordinary = [
+            r for seed in (*params.grid.seeds, *search) for r in by_world.ordinary(wanted.ordinary, seed, wanted.said)
+        ]
     else:
         texts = by_pictures.listed(wanted.ordinary_list, wanted.ordinary)
         ordinary = by_pictures.ordinary(texts, params.fetch.size, wanted.seed)

@@ -12,15 +12,15 @@ from dopsd.sets.captions import with_captions
 from dopsd.sets.write import write_set
 from dopsd.support.errors import UserError, nearest
 from dopsd.world.concepts import write_concept_set
-from dopsd.world.scenes import CONCEPTS
+from dopsd.world.outside import OUTSIDE
 
 
 def known(concept: str, settings: Fetch, file: str = "params.yaml") -> None:
     """UserError where nothing says where the pictures of a concept come from."""
-    if not (concept in settings.folders or concept in settings.hub or concept in CONCEPTS):
+    if not (concept in settings.folders or concept in settings.hub or concept in OUTSIDE):
         raise UserError(
             f"{file}: grid.concepts: {concept!r} is in neither fetch.folders nor fetch.hub, and is none of the miniature's "
-            f"world{nearest(concept, CONCEPTS)}; say where its pictures are"
+            f"world{nearest(concept, OUTSIDE)}; say where its pictures are"
         )
 
 

@@ -122,16 +122,16 @@ def concept_caption(
     rng: random.Random,
     described: bool,
     name: str | None = PLACEHOLDER,
-    keep: float = 1.0,
+    mention: set[str] | None = None,
 ) -> str:
-    """A caption for a scene that shows a concept: of all but the concept's own attributes each is said with chance `keep`,
-    and these are the name.
+    """A caption for a scene that shows a concept: all but the concept's own attributes is said, or what `mention` names of
+    it, and these are the name.
 
     described: spell the concept out in place of the name (the ceiling of the comparison; nothing is said of a look that has
     no words). name: None says "thing", or no style, in its place. A domain has no name: its captions leave its words out.
     """
     own = set(concept.attributes) or {"style"}
-    mention = {a for a in NAMES if a not in own and (keep >= 1 or rng.random() < keep)}
+    mention = {a for a in NAMES if a not in own and (mention is None or a in mention)}
     if described:
         return caption(words, mention | set(concept.attributes), level, rng)
     return caption(

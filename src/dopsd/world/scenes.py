@@ -14,9 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dopsd.world.outside import CONCEPTS as CONCEPTS
 from dopsd.world.outside import HELD_OUT
-from dopsd.world.outside import Concept as Concept
 
 SIZE = 64
 SUPERSAMPLING = 2

@@ -23,7 +23,8 @@ class Frechet:
     """To the untouched model's pictures."""
 
     Settings = Settings
-    distance: ClassVar = staticmethod(distances.frechet)
+    distance: ClassVar = staticmethod(distances.frechet)  # of sets that share no prompt and noise,
+    paired: ClassVar = staticmethod(distances.frechet)  # and of those that do
     scores: ClassVar = {
         "retention_frechet": Score(
             "lower",
@@ -42,7 +43,8 @@ class Frechet:
         """Of the pictures with these numbers; their reference's are as many."""
         assert view.reference is not None
         mine, before = (self.eye.features(v).double() for v in (view, view.reference))
-        return lambda k: self.distance(mine[k], before[k])
+        measure = self.paired if view.reference.kind == view.kind else self.distance
+        return lambda k: measure(mine[k], before[k])
 
 
 INSTRUMENT = Frechet

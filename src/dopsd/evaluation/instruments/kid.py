@@ -14,6 +14,7 @@ class Kid(Frechet):
     """As the Frechet distance, by another measure of two sets."""
 
     distance: ClassVar = staticmethod(distances.kid)
+    paired: ClassVar = staticmethod(distances.kid_paired)
     scores: ClassVar = {
         "retention_kid": Score(
             "lower",

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from dopsd.config.section import Section
 from dopsd.evaluation import by_world, fidelity
 from dopsd.evaluation.instruments import Score, View
-from dopsd.evaluation.rows import NEW, ORDINARY
+from dopsd.evaluation.rows import NAMELESS, NEW, ORDINARY, OTHER
 from dopsd.support.errors import UserError
 from dopsd.world.looks import LOOKS
 from dopsd.world.scenes import ATTRIBUTES, NAMES
@@ -46,7 +46,9 @@ class Reader(nn.Module):
         self.squeeze = nn.Linear(160 * 16, FEATURES)
         self.register_buffer("spread", torch.ones(FEATURES))  # of the features over the world's renders
         self.heads = nn.ModuleDict({a: nn.Linear(FEATURES, len(v)) for a, v in ATTRIBUTES.items()})
-        self.damage = nn.Linear(FEATURES, 2)  # so that the features keep what blurs and fades a picture, and it can be asked
+        self.damage = nn.Linear(
+            FEATURES, 2
+        )  # so that the features keep what blurs and fades a picture, and it can be asked
         self.look = nn.Linear(FEATURES, 1 + len(LOOKS))  # none, or a look that no word describes
 
     def features(self, images: Tensor) -> Tensor:
@@ -110,10 +112,16 @@ class ByReader:
 
     Settings = Settings
     scores: ClassVar = {
-        "concept_fidelity": Score("higher", "share of the concept's own attributes that are drawn", (NEW,), ("truth",)),
+        "concept_fidelity": Score(
+            "higher", "share of the concept's own attributes that are drawn", (NEW, NAMELESS, OTHER), ("truth",)
+        ),
         "adherence": Score("higher", "share of the stated attributes that are drawn", (NEW, ORDINARY), ("truth",)),
         "style": Score("higher", "whether the picture is in the scene's style", (NEW,), ("truth",)),
         "leakage": Score("as untouched", "share of the concept's attributes drawn unasked", (ORDINARY,), ("truth",)),
+        "leakage_open": Score(
+            "as untouched", "the same of attributes that the prompt leaves open", (ORDINARY,), ("truth",)
+        ),
+        "leakage_named": Score("as untouched", "the same of those it states otherwise", (ORDINARY,), ("truth",)),
     }
 
     def __init__(self, settings: Settings, device: torch.device, opened: Callable[[str], Any]):
@@ -131,14 +139,14 @@ class ByReader:
         """(n,): see `fidelity`."""
         read = view.once("read", lambda: self.reader.read(torch.stack(list(view.images))))
         wanted, stated = by_world.scenes_of(view.rows).attributes, by_world.stated(view.rows)
-        if name == "adherence":  # a prompt may state nothing that its style shows: such prompts count as 0
-            return fidelity.adherence(read, wanted, stated).nan_to_num(0.0)
+        if name == "adherence":
+            return fidelity.adherence(read, wanted, stated)
         if name == "style":
             return fidelity.style(read, wanted)
         assert view.own is not None, f"{name} is about a concept of the world"
         if name == "concept_fidelity":
             return fidelity.concept_fidelity(read, wanted, view.own)
-        return fidelity.leakage(read, wanted, stated, view.own)
+        return fidelity.leakage(read, wanted, stated, view.own, name.removeprefix("leakage").lstrip("_") or "all")
 
 
 INSTRUMENT = ByReader

@@ -2,7 +2,8 @@ import torch
 
 from dopsd.evaluation import by_world
 from dopsd.world.concepts import training_scenes
-from dopsd.world.scenes import CONCEPTS, NAMES, held_out, render, sample_scenes
+from dopsd.world.outside import CONCEPTS
+from dopsd.world.scenes import NAMES, held_out, render, sample_scenes
 
 NOTHING = torch.zeros(0, len(NAMES), dtype=torch.long)
 

@@ -3,7 +3,8 @@ import torch
 import torch.nn.functional as F
 
 from dopsd.evaluation import fidelity
-from dopsd.world.scenes import CONCEPTS, NAMES, index
+from dopsd.world.outside import CONCEPTS
+from dopsd.world.scenes import NAMES, index
 
 
 def row(**words: str) -> torch.Tensor:

@@ -20,7 +20,8 @@ from dopsd.sets.jsonl import read_set
 from dopsd.support.errors import UserError
 from dopsd.support.pictures import contact_sheet, from_pil, tiles
 from dopsd.world.concepts import load_training, write_concept_set
-from dopsd.world.scenes import CONCEPTS, render
+from dopsd.world.outside import CONCEPTS
+from dopsd.world.scenes import render
 
 SETTINGS = Evaluate(nfe=(2, 3), nfe_sweep=(1, 2, 3), batch_size=5)
 INSTRUMENTS = {

@@ -6,7 +6,8 @@ import torch
 from dopsd.support.errors import UserError
 from dopsd.support.seeds import stream
 from dopsd.world.concepts import concept_scenes, load_training, training_scenes, write_concept_set
-from dopsd.world.scenes import CONCEPTS, NAMES, holds, render
+from dopsd.world.outside import CONCEPTS
+from dopsd.world.scenes import NAMES, holds, render
 
 
 @pytest.mark.parametrize("name", CONCEPTS)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import random
 
 from dopsd.world.lexicon import NOTHING, PLACEHOLDER
-from dopsd.world.scenes import ATTRIBUTES, NAMES, Concept
+from dopsd.world.outside import Concept
+from dopsd.world.scenes import ATTRIBUTES, NAMES
 
 LEVELS = ("short", "medium", "detailed", "user_prompt")
 OBJECT = ("size", "colour", "texture", "outline")  # words before the noun, in this order

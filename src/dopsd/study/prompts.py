@@ -16,7 +16,6 @@ from dopsd.support.errors import UserError
 from dopsd.world.concepts import load_training
 from dopsd.world.scenes import CONCEPTS
 
-
 FILES = "write it there, or choose another prompts.source"
 
 

@@ -48,7 +48,7 @@ def load_part(
         options["subfolder"] = subfolder
     if cls.__module__.startswith("transformers"):
         options["trust_remote_code"] = False  # not asked on the terminal, either
-    is_model = issubclass(cls, nn.Module)
+    is_model = nn.Module in cls.__mro__
     try:
         kind_is_right(cls, source, revision, subfolder, where, what)
         if only:

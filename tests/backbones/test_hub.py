@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import pytest
 import torch
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from dopsd.backbones import hub
 from dopsd.backbones.pipeline import device
@@ -33,6 +33,16 @@ def test_code_of_a_repository_is_refused_without_a_question(tmp_path):
     for cls in (AutoModel, AutoTokenizer):
         with pytest.raises(UserError, match="cannot open the thing"):
             hub.load_part(cls, str(tmp_path), None, "thing")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_nobody_is_asked_whether_to_run_code(tmp_path, monkeypatch):
+    """Where a library opens something that says nothing of it, as open_clip its tokenizer."""
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    (tmp_path / "config.json").write_text('{"model_type": "mine", "auto_map": {"AutoConfig": "mine.C"}}')
+    (tmp_path / "mine.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    with pytest.raises(ValueError, match="trust_remote_code"):
+        AutoConfig.from_pretrained(tmp_path)
     assert not (tmp_path / "ran").exists()
 
 

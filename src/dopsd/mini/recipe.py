@@ -136,7 +136,7 @@ def _save_pipeline(transformer: ZImageTransformer2DModel, models: Path, name: st
         scheduler=FlowMatchEulerDiscreteScheduler(**SCHEDULER),
         vae=AutoencoderKL.from_pretrained(turbo_folder / "vae"),
         text_encoder=load_encoder(models).half(),
-        tokenizer=AutoTokenizer.from_pretrained(turbo_folder / "tokenizer"),
+        tokenizer=AutoTokenizer.from_pretrained(turbo_folder / "tokenizer", trust_remote_code=False),
         transformer=transformer.half().cpu(),  # half the bytes in git; opened in float32
     ).save_pretrained(models / name)
     _forget_origin(models / name)

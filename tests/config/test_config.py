@@ -1,10 +1,13 @@
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
+from dopsd import objectives
 from dopsd.config.params import load, load_preset
 from dopsd.config.study import Prompts
+from dopsd.evaluation.instruments import Panel
 from dopsd.support.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -102,3 +105,60 @@ def test_a_missing_or_broken_file_is_one_clear_error(tmp_path):
     (tmp_path / "params.yaml").write_text("")
     with pytest.raises(UserError, match=r"params\.yaml: the file"):
         load(tmp_path / "params.yaml")
+
+
+def test_an_error_names_the_file_that_says_the_field(write, tmp_path):
+    """Not the preset below, nor the option above, that say nothing of it."""
+    low, high = tmp_path / "low.yaml", tmp_path / "high.yaml"
+    low.write_text(
+        "extends: mini-turbo\ntrain: {clip: 0}\nmethods: {dopsd: {loss: l1}}\ninstruments: {kid: {features: 3}}"
+    )
+    high.write_text(f"extends: {low}\ntrain: {{save_every: 5}}")
+    with pytest.raises(UserError, match=rf"^{low}: train\.clip: .*greater than 0, not 0"):
+        load_preset(str(high), ["train.steps=5"])
+    low.write_text(low.read_text().replace("clip: 0", "clip: 1.0"))
+    preset = load_preset(str(high), ["methods.dopsd.ema=0.5"])
+    assert preset.where("methods", "dopsd", "loss") == str(low) and preset.where("train", "save_every") == str(high)
+    assert preset.where("methods", "dopsd", "ema") == "--set methods.dopsd.ema=0.5"
+    assert preset.where("train", "betas") == "preset defaults"
+    with pytest.raises(UserError, match=rf"^{low}: methods\.dopsd\.loss: "):
+        objectives.method("dopsd", preset.methods["dopsd"], preset.where)
+    with pytest.raises(UserError, match=rf"^{low}: instruments\.kid\.features: "):
+        Panel(preset.instruments, torch.device("cpu"), preset.where)
+    with pytest.raises(
+        UserError, match=r"^preset mini-turbo: train: batch_size 2 cannot|^--set train\.accumulation=4: train: "
+    ):
+        load_preset(str(high), ["train.accumulation=4"])
+
+
+def test_numbers_are_what_they_look_like():
+    for said, number in (("1e-4", 1e-4), ("1", 1.0), ("1_000.5e0", None), (".5", 0.5), ("+2", 2.0)):
+        if number is None:
+            with pytest.raises(UserError, match="valid number"):
+                load_preset("zimage", [f"tune.learning_rate={said}"])
+        else:
+            assert load_preset("zimage", [f"tune.learning_rate={said}"]).tune.learning_rate == number
+    assert load_preset("zimage", ["train.steps=2_000"]).train.steps == 2000
+    assert load_preset("zimage", ["tune.license=2024-01-01"]).tune.license == "2024-01-01"  # a date is a text
+
+
+def test_aliases_that_say_little_are_read(tmp_path):
+    file = tmp_path / "p.yaml"
+    file.write_text("extends: zimage\ntrain: &t {steps: 7}\ntune: {previews: {every: 3}}\nmethods: {sft: {}}\n")
+    assert load_preset(str(file)).train.steps == 7
+    file.write_text("base: &b {steps: 7}\ntrain: *b\nextends: zimage\n")
+    with pytest.raises(UserError, match="base: unknown"):
+        load_preset(str(file))
+
+
+@pytest.mark.parametrize(
+    "text", ["train: {steps: .inf}", "train: {clip: -.INF}", "tune: {learning_rate: 1e999}", "tune: {seed: .nan}"]
+)
+def test_params_that_are_not_finite_are_refused(tmp_path, text):
+    (tmp_path / "p.yaml").write_text(f"extends: zimage\n{text}\n")
+    with pytest.raises(UserError, match=r"p\.yaml: not YAML \(line 2: .*is not a finite number"):
+        load_preset(str(tmp_path / "p.yaml"))
+    with pytest.raises(ValueError, match="finite"):
+        load_preset("zimage").train.__class__.model_validate(
+            load_preset("zimage").train.model_dump() | {"clip": float("inf")}
+        )

@@ -16,8 +16,8 @@ Content = str | bytes | Callable[[Path], None] | object
 @dataclass(frozen=True)
 class Case:
     """mechanism: what lets the fault be found. run: arguments of `dopsd`, or "stage", its name and its arguments. says: what
-    stands in the one line. files: put into the folder before. params: dotted fields of the study's params.yaml, which is there
-    if any is given. pending: the part of the project that still lets it through, if one does."""
+    stands in the one line. files: put into the folder before. params: dotted fields of the study's params.yaml, which is
+    there if any is given. pending: the part of the project that still lets it through, if one does."""
 
     mechanism: str
     run: tuple[str, ...]
@@ -42,8 +42,8 @@ def cases(mechanism: str, *rows: tuple, **common) -> list[Case]:
 
 @dataclass(frozen=True)
 class Model:
-    """A copy of one of the session's tiny models with some files changed: by a text, bytes, GONE, or a dict that goes over what
-    a JSON file says."""
+    """A copy of one of the session's tiny models with some files changed: by a text, bytes, GONE, or a dict that goes over
+    what a JSON file says."""
 
     of: str
     change: Mapping[str, Any]

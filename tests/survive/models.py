@@ -56,7 +56,7 @@ CASES = flat(
     [
         cases(
             "where a model is",
-            opened("./none", "./none", "no such folder"),
+            opened("./none", "./none", "no such folder", process=True),
             opened("/no/such/place", "/no/such/place", "no such folder"),
             opened("https://huggingface.co/x/y", "https://huggingface.co/x/y", "no such folder"),
             opened("a.safetensors", "a.safetensors", "a file", files={"a.safetensors": b""}),

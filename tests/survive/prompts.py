@@ -32,9 +32,9 @@ def listed(value: str, *says: str, **files) -> tuple:
     return ("stage", "prompts"), says, {"params": changes, "files": {"data/concepts/beacon": "@set"} | files}
 
 
-def left(stage: str, file: str, text: str | bytes, *says: str) -> tuple:
+def left(stage: str, file: str, text: str | bytes, *says: str, **more) -> tuple:
     """A stage that reads what another one wrote."""
-    return ("stage", stage), (file, *says), {"params": {}, "files": {file: text}}
+    return ("stage", stage), (file, *says), {"params": {}, "files": {file: text}} | more
 
 
 STEP = "reports/metrics/step_size.json"
@@ -221,7 +221,7 @@ CASES = flat(
         ),
         cases(
             "a file of scores that is broken",
-            left("train", STEP, "{", "not JSON", "delete it"),
+            left("train", STEP, "{", "not JSON", "delete it", process=True),
             left("train", STEP, "[]", "list, not an object"),
             left("train", STEP, b"\xff", "not UTF-8"),
             left("train", STEP, '{"sft": {"value": "fast"}, "dopsd": 3}', "sft.value", "no number"),
@@ -239,7 +239,7 @@ CASES = flat(
         ),
         cases(
             "the recipe",
-            (("stage", "recipe", "engine"), ("unknown part 'engine'", "reader")),
+            (("stage", "recipe", "engine"), ("unknown part 'engine'", "reader"), {"process": True}),
             (("stage", "recipe", "reader"), ("miniature/params.yaml", "missing")),
             (
                 ("stage", "recipe", "reader"),

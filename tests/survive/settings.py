@@ -80,7 +80,12 @@ CASES = flat(
         cases(
             "a key that stands twice",
             preset(
-                PRESET + "train: {steps: 3}\ntrain: {steps: 4}\n", "p.yaml", "line 3", "'train' stands twice", "line 2"
+                PRESET + "train: {steps: 3}\ntrain: {steps: 4}\n",
+                "p.yaml",
+                "line 3",
+                "'train' stands twice",
+                "line 2",
+                process=True,
             ),
             preset(PRESET + "train: {steps: 3, batch_size: 2, steps: 4}\n", "p.yaml", "'steps' stands twice"),
             preset("extends: mini.yaml\nextends: zimage\n", "p.yaml", "'extends' stands twice"),

@@ -14,10 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
+from transformers import dynamic_module_utils
 
 from dopsd.support.errors import UserError, out_of_memory, told
 
 REPOSITORY = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
+# who opens a part of a part (open_clip its tokenizer) says nothing of a repository's own code, and transformers would ask on
+# the terminal whether to run it: nobody is asked, and it is not run
+dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0
 COMMIT = re.compile("[0-9a-f]{40}")
 RANDOM = "RANDOM_WEIGHTS"  # a file
 WEIGHTS = ("*.safetensors", "*.json")  # of a model of transformers,
@@ -48,7 +52,7 @@ def load_part(
         options["subfolder"] = subfolder
     if cls.__module__.startswith("transformers"):
         options["trust_remote_code"] = False  # not asked on the terminal, either
-    is_model = issubclass(cls, nn.Module)
+    is_model = nn.Module in cls.__mro__ or hasattr(cls, "_model_mapping")  # the latter: AutoModel
     try:
         kind_is_right(cls, source, revision, subfolder, where, what)
         if only:

@@ -67,8 +67,8 @@ class PipelineBackbone(Backbone, Generic[Settings]):
         own = self.latent_channels()
         if own != self.channels:
             raise UserError(
-                f"{settings.model}: its autoencoder makes latents of {own} channels, and its transformer reads {self.channels}; "
-                "the two are not of one model"
+                f"{settings.model}: its autoencoder makes latents of {own} channels, and its transformer reads "
+                f"{self.channels}; the two are not of one model"
             )
         self.vae.to(self.device)
         self.scheduler = self.part(FlowMatchEulerDiscreteScheduler, "scheduler")
@@ -143,8 +143,8 @@ class PipelineBackbone(Backbone, Generic[Settings]):
             )
         if len(tokenizer) > encoder.vocab_size:
             raise UserError(
-                f"{model}: its tokenizer has {len(tokenizer)} words, and its text encoder {encoder.vocab_size}; the two are not "
-                "of one model"
+                f"{model}: its tokenizer has {len(tokenizer)} words, and its text encoder {encoder.vocab_size}; the two "
+                "are not of one model"
             )
         if not tokenizer.chat_template:
             raise UserError(

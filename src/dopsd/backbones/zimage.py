@@ -119,8 +119,8 @@ class ZImage(PipelineBackbone[config.ZImage]):
         layers = self.text[1].config.num_hidden_layers
         if -layer > layers + 1:
             raise UserError(
-                f"backbone.teacher_layer {layer}: the text encoder of {self.settings.model} has {layers} layers; -2 is the one "
-                "that the pipeline reads"
+                f"backbone.teacher_layer {layer}: the text encoder of {self.settings.model} has {layers} layers; -2 is "
+                "the one that the pipeline reads"
             )
         return [self._image_features(p, image, layer) for p, image in zip(prompts, images, strict=True)]
 

@@ -110,7 +110,7 @@ def load_recipe(file: Path = RECIPE) -> Recipe:
 
 
 def load_preset(name: str, changes: Sequence[str] = (), options: Sequence[Tree] = ()) -> Preset:
-    """A preset by name or file, with `SECTION.FIELD=VALUE` changes over what other options say, validated as params.yaml is."""
+    """A preset by name or file, with `SECTION.FIELD=VALUE` changes over what other options say, validated in one."""
     tree = preset.tree_of(name)
     for above in (*options, *map(preset.change, changes)):
         tree = above.over(tree)

@@ -123,7 +123,7 @@ def read(kind: type[Whole], tree: Tree) -> Whole:
 
 
 def validated(kind: type[Read], tree: Mapping, file: str | Where | Tree, at: str = "") -> Read:
-    """A section, or all of a file, from what YAML or JSON says; UserError names the file, the first wrong field and the remedy.
+    """A section, or all of a file, from what YAML or JSON says; UserError names file, first wrong field and remedy.
 
     As JSON has them: a text is no number, a number no truth. file: its name, or who knows it of a field. at: where in the
     file the tree stands, such as "methods.dopsd".

@@ -75,8 +75,8 @@ def write(rows: Iterable[Row], file: Path) -> None:
 
 
 def read(file: Path, missing: str = "run `dvc repro prompts`") -> list[Row]:
-    """The rows of a file that `write` or a person wrote; UserError names line, field and remedy. missing: what to do where the
-    file is not there."""
+    """The rows of a file that `write` or a person wrote; UserError names line, field and remedy. missing: what to do where
+    there is no file."""
     if not os.path.lexists(file):
         raise UserError(f"{file}: missing; {missing}")
     out, seen = [], {}

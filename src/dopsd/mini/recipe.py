@@ -156,7 +156,7 @@ def turbo_model(settings: config.Turbo, seed: int, models: Path, work: Path) -> 
         scheduler=scheduler,
         vae=AutoencoderKL.from_pretrained(folder / "vae"),
         text_encoder=load_encoder(models).half(),
-        tokenizer=AutoTokenizer.from_pretrained(folder / "tokenizer"),
+        tokenizer=AutoTokenizer.from_pretrained(folder / "tokenizer", trust_remote_code=False),
         transformer=model.half().cpu(),
     ).save_pretrained(folder)
     _forget_origin(folder)

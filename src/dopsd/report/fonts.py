@@ -47,8 +47,8 @@ def others() -> list[tuple[str, str]]:
 
 
 def how(text: str) -> dict[str, Any]:
-    """How matplotlib is to show a text as it is: a "$" begins no formula, and letters that the figures' font has not come from
-    the first font here that has them. Where none has, that is said once, and boxes stand for them."""
+    """How matplotlib is to show a text as it is: a "$" begins no formula, and letters that the figures' font has not come
+    from the first font here that has them. Where none has, that is said once, and boxes stand for them."""
     own = str(fontManager.findfont(FontProperties()))
     missing = {ord(c) for c in text if c.isprintable()} - letters(own)
     names = []

@@ -55,16 +55,16 @@ def panel(params: Params) -> Panel:
 
 
 def check(params: Params) -> None:
-    """UserError where no instrument gives the scores that rates are chosen by and methods are matched by: said before anything
-    runs, not after the trainings."""
+    """UserError where no instrument gives the scores that rates are chosen by and methods are matched by: said before
+    anything runs, not after the trainings."""
     scores, rule = panel(params).scores, params.step_size
     wanted = {"fidelity": (rule.fidelity, NEW)} | ({"retention": (rule.retention, ORDINARY)} if params.searched else {})
     for field, (name, kind) in wanted.items():
         known = [s for s, what in scores.items() if kind in what.kinds]
         if name not in known:
             raise UserError(
-                f"{params.where('step_size', field)}: step_size.{field}: {name!r} is no score of {kind} pictures that one of the "
-                f"instruments gives{nearest(name, known)}"
+                f"{params.where('step_size', field)}: step_size.{field}: {name!r} is no score of {kind} pictures that an "
+                f"instrument gives{nearest(name, known)}"
             )
 
 

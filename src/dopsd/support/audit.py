@@ -46,7 +46,7 @@ def advisories(answer: str) -> tuple[list[str], list[str]]:
         packages: list[dict[str, Any]] = json.loads(answer)["dependencies"]
         unknown, found = [p["name"] for p in packages if "skip_reason" in p], []
         for p in packages:
-            for v in p.get("vulns", []):
+            for v in [] if p["name"] in unknown else p["vulns"]:
                 fixed = ", ".join(v["fix_versions"]) or "no version yet"
                 found.append(
                     f"{p['name']} {p['version']}: {', '.join([v['id'], *v.get('aliases', [])])}; mended in {fixed}"

@@ -44,8 +44,8 @@ class Usage(UserError):
 
 
 def printable(text: str) -> str:
-    """Text in one line that does nothing to a terminal: what moves a cursor, ends a line, turns the direction of writing or is
-    no character (a name in no encoding) stands as an escape."""
+    """Text in one line that does nothing to a terminal: what moves a cursor, ends a line, turns the direction of writing or
+    is no character (a name in no encoding) stands as an escape."""
     shown = (c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
     return "".join(shown)
 

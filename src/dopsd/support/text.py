@@ -60,7 +60,7 @@ def slug(name: str) -> str:
 
 
 def read_lines(file: Path) -> list[tuple[int, str]]:
-    """The lines of a file with their numbers from 1, split at line ends only (not at U+2028 and the like), without blank ones."""
+    """The lines of a file with their numbers from 1, split at line ends only (not at U+2028 and such), without blank ones."""
     lines = enumerate(read_text(file).split("\n"), 1)
     return [(number, line.strip()) for number, line in lines if line.strip()]
 

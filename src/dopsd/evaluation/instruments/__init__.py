@@ -199,6 +199,5 @@ class Panel:
             scores = instrument.scores.values()
             lacking = {n for s in scores for k in s.kinds for n in s.needs if n not in study.get(k, set())}
             why = " and ".join(REMEDY[n] for n in sorted(lacking)) or "other kinds of prompts"
-            raise UserError(
-                f"{named(self.file, 'instruments', name)}: instruments.{name}: it needs {why}, which this study has not; take it out"
-            )
+            at = named(self.file, "instruments", name)
+            raise UserError(f"{at}: instruments.{name}: it needs {why}, which this study has not; take it out")

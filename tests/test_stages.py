@@ -20,7 +20,15 @@ TINY = tiny.STUDY | {
     "methods": {"dopsd": {"loss": "x0", "teacher": "ema", "ema": 0.9, "rollout_steps": 2}},
     "probe": {"nfe": [1, 2], "layers": [-1, -2], "images": 24, "table_images": 24},
 }
-RECIPE = {"steps": 2, "batch_size": 8, "scenes": 64, "captions": 1, "compiled": False, "panel_steps": 2, "reading_after": 0}
+RECIPE = {
+    "steps": 2,
+    "batch_size": 8,
+    "scenes": 64,
+    "captions": 1,
+    "compiled": False,
+    "panel_steps": 2,
+    "reading_after": 0,
+}
 
 
 @pytest.fixture(scope="module")

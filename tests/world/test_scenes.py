@@ -5,9 +5,9 @@ import torch
 
 from dopsd.support.seeds import stream
 from dopsd.world import captions
+from dopsd.world.outside import CONCEPTS
 from dopsd.world.scenes import (
     ATTRIBUTES,
-    CONCEPTS,
     HIDDEN,
     NAMES,
     STYLE_SHARES,

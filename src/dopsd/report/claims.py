@@ -18,7 +18,19 @@ from dopsd.report.tables import against_untouched, last, lines, number_text, uni
 
 COLUMN = {"method": "", "baseline": "against", "difference": "difference"}  # of `tables.matched`
 COLUMNS = [
-    "id", "claim", "score", "value", "low", "high", "n_units", "bar", "must_hold", "held", "must_fail", "failed", "verdict",
+    "id",
+    "claim",
+    "score",
+    "value",
+    "low",
+    "high",
+    "n_units",
+    "bar",
+    "must_hold",
+    "held",
+    "must_fail",
+    "failed",
+    "verdict",
 ]
 Number = tuple[float, float | None, float | None]
 

@@ -5,7 +5,7 @@ A name tells where a number comes from:
     concept_fidelity        a score of new pictures, in few steps
     leakage@4               a score of ordinary prompts at so many NFE
     retention_adherence@4   a score of ordinary prompts over the untouched model's, on equal prompts and noise
-    few_step_steepness      a score of ordinary prompts in few steps over the same in many
+    few_step_contrast       a score of ordinary prompts in few steps over the same in many (of blur, in pixels: less)
     nameless_fidelity       concept_fidelity with "thing" in the name's place, other_fidelity with another name; binding is
                             the fidelity less the former
 """
@@ -24,7 +24,8 @@ Steps = dict[int, dict[str, float]]
 OVER = {"sharpness": "sharpness_renders"}  # scores that are told over another of the same pictures
 ABSOLUTE = ("leakage", "leakage_open", "leakage_named")  # ordinary prompts: as it is, not over the untouched model's
 FIDELITY = "concept_fidelity"
-GAPS = ("steepness", "contrast", "sharpness")
+GAPS = ("steepness", "contrast", "sharpness")  # few steps over many
+BLUR = "blur_read"  # in pixels: few steps less many
 OF_SETS = ("retention_frechet", "retention_kid", "quality_frechet")
 
 
@@ -52,7 +53,8 @@ def _ordinary(mine: Mapping[str, float], untouched: Mapping[str, float]) -> dict
 
 def _gap(few: Mapping[str, float], many: Mapping[str, float]) -> dict[str, float]:
     """Few steps over many, of one model on one set of prompts and noise: forgetting moves both alike, collapse the few."""
-    return {f"few_step_{n}": few[n] / many[n] for n in GAPS if n in few and many.get(n)}
+    out = {f"few_step_{n}": few[n] / many[n] for n in GAPS if n in few and many.get(n)}
+    return out | ({f"few_step_{BLUR}": few[BLUR] - many[BLUR]} if BLUR in few and BLUR in many else {})
 
 
 def flat(table: pd.DataFrame, few: int, many: int) -> dict[Key, Steps]:

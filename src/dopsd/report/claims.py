@@ -14,7 +14,7 @@ from dopsd.config.study import Compared
 from dopsd.evaluation.statistics import interval
 from dopsd.report.cells import Key, Steps, at
 from dopsd.report.names import label
-from dopsd.report.tables import against_untouched, last, lines, number_text, units
+from dopsd.report.tables import against_untouched, last, lines, number_text, numbered
 
 COLUMN = {"method": "", "baseline": "against", "difference": "difference"}  # of `tables.matched`
 COLUMNS = [
@@ -61,7 +61,7 @@ def _rows(cells: Mapping[Key, Steps], method: str, fidelity: str, few: int) -> d
 def _number(rows: Mapping[tuple[str, int], Mapping[str, float]], score: str) -> Number | None:
     if not rows or not all(score in row for row in rows.values()):
         return None
-    found = interval([row[score] for row in rows.values()], units([concept for concept, _ in rows]))
+    found = interval([row[score] for row in rows.values()], numbered([concept for concept, _ in rows]))
     return found["value"], found["low"], found["high"]
 
 

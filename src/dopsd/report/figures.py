@@ -75,8 +75,8 @@ def _arms(means: pd.DataFrame) -> np.ndarray:
 
 PANELS = {
     "retention_kid": "ordinary prompts: KID\nto the untouched model (lower = kept)",
+    "blur_read": "new scenes: blur, pixels\n(as the reader reads it)",
     "contrast": "new scenes: contrast\n(1 = the world's renders)",
-    "steepness": "new scenes: steepness of edges\n(1 = the world's renders)",
     "leakage": "ordinary prompts: concept's attributes\ndrawn unasked (untouched = chance)",
 }
 
@@ -107,7 +107,7 @@ QUALITY = {
     "quality_frechet": "Fréchet distance to held-out renders (lower = better)",
     "quality_adherence": "adherence to the prompt",
     "quality_contrast": "contrast (1 = the world's renders)",
-    "quality_steepness": "steepness of edges (1 = the world's renders)",
+    "quality_blur_read": "blur, pixels (as the reader reads it)",
 }
 
 

@@ -8,12 +8,12 @@ import pandas as pd
 
 from dopsd.report.tables import lines
 
-EVERY = ("fidelity", "contrast", "steepness")  # of every method, at its last step; fidelity: the score of params.yaml
+EVERY = ("fidelity", "blur_read", "contrast")  # of every method, at its last step; fidelity: the score of params.yaml
 TRAINED = (
     "adherence",
     "leakage@few",
     "retention_kid@few",
-    "few_step_contrast",
+    "few_step_blur_read",
     "binding",
 )  # of the trained ones; @few: in few steps
 MATCHED = (

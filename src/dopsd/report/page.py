@@ -114,9 +114,9 @@ def report(results: Results, params: Params) -> str:
     nearer = f"distance to the untouched model at {few} NFE"
     sentences = [
         verdict(table, params.step_size.fidelity, compare, "fidelity on new scenes", "higher", "lower"),
+        verdict(table, "blur_read", compare, "pixels of blur on new scenes", "more blurred", "sharper"),
         verdict(table, "contrast", compare, "contrast on new scenes", "more", "less"),
-        verdict(table, "steepness", compare, "steepness of edges on new scenes", "sharper", "more blurred"),
-        verdict(table, "few_step_contrast", compare, "contrast in few steps over many", "more is kept", "less is kept"),
+        verdict(table, "few_step_blur_read", compare, "blur in few steps less in many", "a wider gap", "a narrower gap"),
         verdict(table, f"retention_kid@{few}", compare, nearer, "farther", "nearer"),
         verdict(table, "binding", compare, "binding of the name", "more", "less"),
         verdict(table, f"leakage@{few}", compare, "leakage", "leaks more", "leaks less"),

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pandas as pd
 
 from dopsd.evaluation.statistics import interval
-from dopsd.report.cells import GAPS, Key, Steps, at
+from dopsd.report.cells import BLUR, GAPS, Key, Steps, at
 from dopsd.support import paths
 from dopsd.support.files import read_csv
 
@@ -82,15 +82,15 @@ def summary(cells: Mapping[Key, Steps], baseline: str) -> pd.DataFrame:
     for name in names:
         for method, mine in rows.items():
             concepts = [concept for concept, _ in mine]
-            line = {"score": name, "method": method, **interval([row[name] for row in mine.values()], units(concepts))}
+            line = {"score": name, "method": method, **interval([row[name] for row in mine.values()], numbered(concepts))}
             if method != baseline and baseline in rows:
                 differences = [row[name] - rows[baseline][unit][name] for unit, row in mine.items()]
-                line |= _prefixed("difference", interval(differences, units(concepts)))
+                line |= _prefixed("difference", interval(differences, numbered(concepts)))
             out.append(line)
     return _numbers(pd.DataFrame(out))
 
 
-def units(concepts: Sequence[str]) -> list[int]:
+def numbered(concepts: Sequence[str]) -> list[int]:
     """The number of each cell's concept."""
     known = list(dict.fromkeys(concepts))
     return [known.index(c) for c in concepts]
@@ -115,7 +115,8 @@ def against_untouched(
     """The scores that set a checkpoint's row beside the untouched model's, on the same prompts and noise.
 
     fidelity_gain: fidelity less the untouched model's. *_kept: over the described row's, where there is one. gap_growth_*:
-    how much more of a score few steps have lost than many, against the untouched model: above 1 they have lost more.
+    how much more of a score few steps have lost than many, against the untouched model: above 1 they have lost more; of the
+    blur that is read, in pixels, a difference: above 0. blur_added: to the described row's, in pixels.
     """
     out = {"fidelity_gain": row[fidelity] - untouched[fidelity]}
     for name in GAPS:
@@ -123,6 +124,10 @@ def against_untouched(
             out[f"{name}_kept"] = row[name] / described[name]
         if f"few_step_{name}" in row:
             out[f"gap_growth_{name}"] = untouched[f"few_step_{name}"] / row[f"few_step_{name}"]
+    if described and BLUR in row:
+        out["blur_added"] = row[BLUR] - described[BLUR]
+    if f"few_step_{BLUR}" in row:
+        out["gap_growth_blur"] = row[f"few_step_{BLUR}"] - untouched[f"few_step_{BLUR}"]
     return out
 
 
@@ -153,7 +158,7 @@ def matched(cells: Mapping[Key, Steps], trained: Sequence[str], baseline: str, f
         names = [s for s in pairs[0][0] if all(s in row and not s.startswith(GAP) for pair in pairs for row in pair)]
         for score in names:
             mine, other = ([pair[k][score] for pair in pairs] for k in (0, 1))
-            of = units([concept for concept, _ in units])
+            of = numbered([concept for concept, _ in units])
             line = {"score": score, "method": method, **interval(mine, of)}
             less = [a - b for a, b in zip(mine, other, strict=True)]
             line |= _prefixed("against", interval(other, of)) | _prefixed("difference", interval(less, of))

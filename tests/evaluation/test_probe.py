@@ -10,7 +10,7 @@ from dopsd.evaluation import probe
 from dopsd.support.pictures import from_pil
 from dopsd.world.scenes import ATTRIBUTES, NAMES
 
-SETTINGS = SimpleNamespace(contexts=list(probe.CONTEXTS), nfe=[2, 3], layers=[-1, -2], images=24, table_images=12)
+SETTINGS = SimpleNamespace(contexts=list(probe.CONTEXTS), nfe=[2, 3], layers=[-1, -2], images=24, table_images=24)
 
 
 class Seer:

@@ -112,9 +112,10 @@ def measure_generators(
             at[who] = {
                 "adherence": interval(adherence[adherence.isfinite()].numpy()),
                 "attributes": by_attribute(fidelity.found(read, wanted), asked & visible(wanted)),
-                "agreement": agreement(read, second.read(images)),
                 **measure_pictures(images, reader, reference, settings.guided),
             }
+            if said == 1 and who in FEW:
+                at[who]["agreement"] = agreement(read, second, images)
             if said in SHOWN:
                 pictures[who, said] = images[:SHEET]
     return out, {said: texts_of[said] for said in SHOWN}, pictures

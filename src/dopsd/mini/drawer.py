@@ -63,7 +63,7 @@ class Drawer:
         return self.drawn(who, self.caption(texts), start)
 
     @torch.no_grad()
-    def drawn(self, who: str, caption: Caption, start: Tensor, batch_size: int = 64) -> Tensor:
+    def drawn(self, who: str, caption: Caption, start: Tensor, batch_size: int = 32) -> Tensor:
         """The same from features, of a prompt or of a picture with a prompt."""
         name, steps = who.rsplit("_", 1)
         guidance = self.guidance if who == GUIDED else 0.0

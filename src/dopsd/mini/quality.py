@@ -38,8 +38,8 @@ from dopsd.world.scenes import NAMES, Scenes, render, sample_scenes, visible
 SHEET = 32  # prompts whose pictures are kept
 SAID = (1.0, 0.5, 0.15)  # the chance that a prompt mentions an attribute
 SHOWN = (1.0, 0.15)  # those whose pictures are kept
-ROWS = (GUIDED, "base_4", *FEW)
-LONGER = f"{FEW[0].rsplit('_', 1)[0]}_8"  # "train with 4, draw with 8": where the prompt says all
+ROWS = ("base_4", *FEW)
+MORE = {1.0: (GUIDED, "turbo_8"), 0.15: (GUIDED,)}  # dear rows: many steps, and "train with 4, draw with 8"
 BLOCKS = 16  # of a jackknife
 Scores = dict[str, dict]
 
@@ -95,7 +95,7 @@ def measure_generators(
 ) -> tuple[Scores, dict[float, list[str]], dict[tuple[str, float], Tensor]]:
     """The base in many and few steps and both turbos, on prompts that say all, half and little: adherence to what is stated,
     attribute by attribute, and `measure_pictures`. settings.prompts: as many prompts, of which the base draws the first
-    settings.guided in many guided steps.
+    settings.guided in many guided steps (`MORE`).
 
     -> (scores {"said 0.15": {who: {score: number}}}, the texts and the pictures of the sheets).
     """
@@ -104,7 +104,7 @@ def measure_generators(
     for said in SAID:
         scenes, stated, texts = held_out_prompts(settings.prompts, said)
         texts_of[said], at = texts[:SHEET], out.setdefault(f"said {said:g}", {})
-        for who in (*ROWS, *([LONGER] if said == 1 else [])):
+        for who in (*ROWS, *MORE.get(said, ())):
             n = settings.guided if who == GUIDED else settings.prompts
             images = drawer.draw(who, texts[:n], start[:n])
             read, wanted, asked = reader.read(images), scenes.attributes[:n], stated[:n]

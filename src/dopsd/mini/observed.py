@@ -28,8 +28,8 @@ Scores = dict[str, dict]
 
 
 def by_attribute(hit: Tensor, counted: Tensor) -> Scores:
-    """Share of hits among what counts: hit, counted (n, 9) -> {attribute: number}."""
-    return {a: interval(hit[counted[:, i], i].numpy()) for i, a in enumerate(NAMES)}
+    """Share of hits among what counts: hit, counted (n, 9) -> {attribute: number}, without those of which nothing counts."""
+    return {a: interval(hit[counted[:, i], i].numpy()) for i, a in enumerate(NAMES) if counted[:, i].any()}
 
 
 def reads(reader: Reader, images: Tensor, scenes: Scenes) -> Scores:

@@ -24,7 +24,7 @@ def scores(**changes):
             "agreement": both(value),
             "frechet": number(frechet),
             "frechet_few": number(frechet),
-            **{name: number(value) for name in ("steepness", "contrast", "blur_read")},
+            **{name: number(value) for name in ("steepness", "contrast", "blur_read", "watercolour")},
         }
 
     drawn = {"base_32": found(0.95, 2.0), "base_4": found(0.8, 5.0), "turbo_4": found(0.95, 2.0)}

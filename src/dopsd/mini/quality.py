@@ -33,7 +33,7 @@ from dopsd.mini.observed import (
 )
 from dopsd.support.seeds import stream
 from dopsd.world import captions
-from dopsd.world.scenes import NAMES, Scenes, render, sample_scenes, visible
+from dopsd.world.scenes import NAMES, Scenes, index, render, sample_scenes, visible
 
 SHEET = 32  # prompts whose pictures are kept
 SAID = (1.0, 0.5, 0.15)  # the chance that a prompt mentions an attribute
@@ -76,8 +76,10 @@ def held_out_prompts(n: int, said: float) -> tuple[Scenes, Tensor, list[str]]:
 
 def measure_pictures(images: Tensor, reader: Reader, reference: Tensor, few: int) -> Scores:
     """What needs no truth: Frechet distance to renders' features, of all pictures and of the first `few` (of all rows alike:
-    it falls with their number), steepness and contrast over renders of what is read, blur as read."""
+    it falls with their number), steepness and contrast over renders of what is read, blur as read, and the share that is read as watercolour, the style
+    that is soft of itself."""
     features, measured = reader.features(images), blur.relative(images, reader)
+    soft = reader.read(images)[:, NAMES.index("style")] == index("style", "watercolour")
 
     def frechet(mine: Tensor) -> dict:
         return jackknife(lambda k: distances.frechet(mine[k], reference), len(mine), BLOCKS)
@@ -87,6 +89,7 @@ def measure_pictures(images: Tensor, reader: Reader, reference: Tensor, few: int
         "frechet_few": frechet(features[:few]),
         **{name: interval(v.double().numpy()) for name, v in measured.items()},
         "blur_read": interval(reader.damages(images)[:, 0].double().numpy()),
+        "watercolour": interval(soft.numpy()),
     }
 
 

@@ -269,8 +269,8 @@ def combinations_table(scores: Scores) -> str:
 
 
 def drawn_table(scores: Scores) -> str:
-    """A row an openness and generator: adherence, Frechet, steepness, contrast, blur as read."""
-    shown = ("adherence", "frechet", "frechet_few", "steepness", "contrast", "blur_read")
+    """A row an openness and generator: adherence, Frechet, steepness, contrast, blur as read, read as watercolour."""
+    shown = ("adherence", "frechet", "frechet_few", "steepness", "contrast", "blur_read", "watercolour")
     rows = [
         {"prompts": said, "drawn by": who, "n": of["frechet"]["n"], **{s: spelled(of[s]) for s in shown}}
         for said, by in scores["drawn"].items()

@@ -114,7 +114,8 @@ def test_the_comparison_from_fetch_to_report(folder, stage):
     assert set(probe) == {"mini-vlm", "mini-vlm-plain"} and set(probe["mini-vlm"]) == {"1", "2"}
     assert set(probe["mini-vlm"]["1"]) == {"text", "image_text", "wrong_image_text", "image"}
     assert "turbo in 4 steps" in (folder / "reports/MINIATURE.md").read_text(encoding="utf-8")
-    for figure in ("comparison", "fidelity_retention", "nfe", "loss", "probe", "prompts", "recipe"):
+    of_the_miniature = ("prompts-said-1", "prompts-said-0.15", "names", "recipe")
+    for figure in ("comparison", "fidelity_retention", "nfe", "loss", "probe", *of_the_miniature):
         assert (folder / f"reports/figures/{figure}.png").stat().st_size > 5000
 
 

@@ -244,5 +244,9 @@ STUDY = {  # params.yaml's sections, made so small that a study runs in a minute
     "prompts": {"new": 2, "noises": 2, "ordinary": 8},
     "instruments": {"world_frechet": {"features": "reader", "renders": 8}},
     "evaluate": {"nfe": [1, 2], "nfe_sweep": [3], "batch_size": 8},
-    "miniature": {"images": 24, "prompts": 2, "noises": 2},
+    "miniature": {
+        "renders": 100,
+        **{"prompts": 4, "guided": 4, "known": 4, "free": 4, "degraded": 4},
+        **{"diversity_prompts": 2, "noises": 2, "eye": 10, "combinations": 1, "pairs": 1},
+    },
 }

@@ -10,7 +10,7 @@ from dopsd.evaluation import probe
 from dopsd.support.pictures import from_pil
 from dopsd.world.scenes import ATTRIBUTES, NAMES
 
-SETTINGS = SimpleNamespace(contexts=list(probe.CONTEXTS), nfe=[2, 3], layers=[-1, -2], images=24, table_images=12)
+SETTINGS = SimpleNamespace(contexts=list(probe.CONTEXTS), nfe=[2, 3], layers=[-1, -2], images=24, table_images=24)
 
 
 class Seer:
@@ -58,8 +58,10 @@ def test_what_was_seen_is_found_and_a_wrong_picture_is_not(result):
     assert list(scores) == list(probe.CONTEXTS)
     assert scores["image_text"]["mean"]["value"] == scores["image"]["mean"]["value"] == 1.0
     assert scores["wrong_image_text"]["mean"]["value"] < 0.7
+    assert scores["wrong_image_text"]["style"]["value"] == 1.0  # another picture, but of the same style
     assert scores["text"]["mean"]["value"] < 0.7
-    assert set(scores["text"]) == {*NAMES, "mean"}
+    assert set(scores["image"]) == {*NAMES, "mean"}
+    assert set(scores["text"]) < {*NAMES, "mean"}  # grey is read as one style: what it hides is left out
 
 
 def test_the_table_has_every_step_count_and_layer(result):
@@ -79,9 +81,33 @@ def test_targets_show_every_style_equally_and_differ_from_their_wrong_picture(re
     assert list(pictures) == ["target", *probe.CONTEXTS]
     assert all(images.shape == (probe.SHEET_COLUMNS, 3, 64, 64) for images in pictures.values())
     with pytest.raises(ValueError, match=r"probe\.images"):
-        probe.targets(2, 0, (3, 4, 4))
+        probe.targets(11, 0, (3, 4, 4))
+
+
+def test_a_wrong_picture_has_the_style_and_is_another():
+    asked = probe.targets(24, 0, (3, 4, 4))
+    style = asked.scenes.attributes[:, NAMES.index("style")]
+    assert torch.equal(style[asked.wrong], style) and (asked.wrong != torch.arange(24)).all()
+    assert asked.wrong.sort().values.tolist() == list(range(24))  # each is the wrong picture of one
+    few = asked.first(18)
+    assert len(few.scenes) == len(few.images) == len(few.texts) == len(few.noise) == 18 and few.wrong.max() < 18
+    with pytest.raises(ValueError, match="no other beside it"):
+        probe.of_equal_style(asked.scenes.attributes[:1])
+
+
+def test_what_either_style_hides_is_left_out_and_a_wrong_style_is_a_miss():
+    photo, neon = (torch.zeros(2, len(NAMES), dtype=torch.long) for _ in range(2))
+    neon[:, NAMES.index("style")] = ATTRIBUTES["style"].index("neon")
+    wanted = torch.cat([photo, neon])
+    read = wanted.clone()
+    read[0] = neon[0]  # drawn in a style that hides texture, outline and background
+    found = probe.by_attribute(read, wanted)
+    assert found["shape"] == {**found["shape"], "value": 1.0, "n": 4} and found["texture"]["n"] == 1
+    assert found["style"]["value"] == 0.75
+    nothing = probe.by_attribute(read, wanted, torch.zeros_like(wanted, dtype=torch.bool))
+    assert nothing == {}
 
 
 def test_an_unknown_context_is_named():
     with pytest.raises(ValueError, match="unknown context 'smell'"):
-        probe.contexts(Seer(), "smell", probe.targets(6, 0, (3, 4, 4)), -2)
+        probe.contexts(Seer(), "smell", probe.targets(12, 0, (3, 4, 4)), -2)

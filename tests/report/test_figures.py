@@ -51,16 +51,6 @@ def test_the_probe_names_every_row_and_shows_text_only_once(repository):
     assert names.count("text only") == 1 and sum("(plain)" in name for name in names) == 3
 
 
-def test_prompts_has_a_panel_a_model_and_says_what_is_missing(repository):
-    paths.PROMPT_SHEETS.mkdir(parents=True)
-    for who in figures.PROMPT_PANELS:
-        Image.new("RGB", (128, 128), "red").save(paths.PROMPT_SHEETS / f"{who}.png")
-    assert [a.get_title() for a in figures.prompts().axes] == list(figures.PROMPT_PANELS.values())
-    (paths.PROMPT_SHEETS / "turbo_2.png").unlink()
-    with pytest.raises(UserError, match=r"turbo_2\.png: missing; run `dvc repro miniature`"):
-        figures.prompts()
-
-
 def test_the_recipe_has_a_panel_a_part(tmp_path):
     for part in ("base", "turbo"):
         rows = "".join(f"{i},{1 / (i + 1)},1.0,1.0,{60 * i}\n" for i in range(4))

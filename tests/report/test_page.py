@@ -100,39 +100,6 @@ def test_a_study_without_probe_and_miniature_has_no_such_sections(repository, su
     assert "in-context probe" not in text and "MINIATURE.md" not in text and "## Summary" in text
 
 
-def test_the_card_shows_the_bars_and_every_number():
-    everything = {"shape": number(0.97, 0.96, 0.98), "colour": number(0.96, 0.95, 0.97)}
-    by_model = {
-        "base_32": number(0.9, 0.89, 0.91),
-        "base_4": number(0.8, 0.79, 0.81),
-        "turbo_4": number(0.9, 0.89, 0.91),
-    }
-    scores = {
-        "reader_accuracy": everything,
-        "naming": {"mini-vlm": everything | {"shape": number(0.7, 0.6, 0.8)}},
-        "autoencoder_l1": number(0.02, 0.01, 0.03),
-        "adherence": by_model,
-        "attribute_adherence": {"turbo_4": everything},
-        "frechet": {
-            "base_32": number(2.0, 1.9, 2.1),
-            "base_4": number(3.0, 2.9, 3.1),
-            "turbo_4": number(2.0, 1.9, 2.1),
-        },
-        "diversity": {"base_32": number(9.0, 8.0, 10.0), "turbo_4": number(8.0, 7.0, 9.0)},
-    }
-    text = page.miniature_card(scores, {"mini-vlm": {"4": PROBE}})
-    rows = {
-        line.split("|")[1].strip(): [c.strip() for c in line.split("|")[2:-1]]
-        for line in text.splitlines()
-        if "|" in line
-    }
-    assert rows["reader accuracy on renders, the worst attribute"] == [">= 0.95", "0.960", "yes"]
-    assert rows['naming from [image + "a [V]"], the worst attribute'] == [">= 0.90", "0.700", "no"]
-    assert rows["autoencoder, mean absolute error"] == ["<= 0.02", "0.020", "yes"]
-    assert rows["Fréchet, base over turbo, both in 4 steps"] == [">= 2.00", "1.500", "no"]
-    assert rows["autoencoder_l1"] == ["0.020", "0.010", "0.030", "10"]
-
-
 def test_a_question_is_answered_by_the_whole_interval():
     above = claims.Question("x", "score", "method", 0.2)
     below = claims.Question("x", "score", "method", 0.2, at_most=True)

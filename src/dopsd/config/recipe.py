@@ -65,6 +65,12 @@ class Turbo(Pooled):
     compiled: Literal["auto", True, False]
 
 
+class Christen(Section):
+    """Which unheard name "[V]" is: over so many pictures as a thing, and as many as a look, of each name."""
+
+    pictures: Count
+
+
 class Recipe(Section):
     """How the miniature was made."""
 
@@ -79,3 +85,4 @@ class Recipe(Section):
     base: Base
     turbo: Turbo
     turbo_2: Turbo
+    christen: Christen

@@ -170,8 +170,16 @@ class Probe(Section):
 class Miniature(Section):
     """How the miniature is measured."""
 
-    vlms: Annotated[tuple[Name, ...], Field(min_length=1)]
-    images: Count
-    prompts: Annotated[int, Field(ge=2)]
-    noises: Annotated[int, Field(ge=2)]
+    vlms: Annotated[tuple[Name, ...], Field(min_length=1)]  # the first is the shipped one, the others variants of it
+    renders: Annotated[int, Field(ge=100)]  # held-out: of the instruments, of naming, and what sets are held against
+    prompts: Annotated[int, Field(ge=4)]  # of the generators, for each openness
+    guided: Annotated[int, Field(ge=4)]  # of these the base draws so many in many guided steps
     guidance: Annotated[float, Field(ge=0)]
+    diversity_prompts: Annotated[int, Field(ge=2)]
+    noises: Annotated[int, Field(ge=2)]  # of each prompt of the diversity
+    known: Count  # pictures of each kind of known name
+    free: Count  # of each kind of free name
+    eye: Annotated[int, Field(ge=10)]  # pictures that are seen and drawn: two a style, each the other's wrong one
+    combinations: Count  # of each combination that pretraining left out
+    pairs: Count  # minimal pairs of each attribute
+    degraded: Annotated[int, Field(ge=2)]  # renders of the table of degradations

@@ -3,64 +3,57 @@
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from diffusers.models.transformers.transformer_z_image import ZImageTransformer2DModel
-from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
 from torch import Tensor
-from tqdm import tqdm
-from transformers import Qwen3Model, Qwen3VLForConditionalGeneration
+from transformers import Qwen3VLForConditionalGeneration
 
 from dopsd.config.study import Miniature
 from dopsd.evaluation import distances, fidelity
+from dopsd.evaluation.instruments import blur
 from dopsd.evaluation.instruments.mini_clip import load_clip
 from dopsd.evaluation.instruments.reader import Reader, load_reader
-from dopsd.evaluation.instruments.sharpness import sharpness
 from dopsd.evaluation.statistics import interval, jackknife
-from dopsd.method import flow
-from dopsd.method.rollout import sample
-from dopsd.mini import align
-from dopsd.mini.autoencoder import CHANNELS, decode, encode
-from dopsd.mini.base import guided
-from dopsd.mini.captioned import EMPTY, SHORT
-from dopsd.mini.encoder import text_features
-from dopsd.mini.generator import Field
+from dopsd.mini.autoencoder import decode, encode
+from dopsd.mini.degradations import degradations
+from dopsd.mini.drawer import FEW, GUIDED, Drawer, noise
+from dopsd.mini.eye import measure_eye
+from dopsd.mini.name_bars import measure_names, sheet
+from dopsd.mini.observed import (
+    SecondReader,
+    agreement,
+    by_attribute,
+    measure_clip,
+    measure_naming,
+    measure_reader,
+)
 from dopsd.support.seeds import stream
-from dopsd.world import captions, tokens
-from dopsd.world.scenes import NAMES, Scenes, render, sample_scenes, visible
+from dopsd.world import captions
+from dopsd.world.scenes import NAMES, Scenes, index, render, sample_scenes, visible
 
-LATENT = 16  # latent pixels a side
-SHEET = 64  # prompts whose pictures are kept
+SHEET = 32  # prompts whose pictures are kept
+SAID = (1.0, 0.5, 0.15)  # the chance that a prompt mentions an attribute
+SHOWN = (1.0, 0.15)  # those whose pictures are kept
+ROWS = ("base_4", *FEW)
+MORE = {1.0: (GUIDED, "turbo_8"), 0.15: (GUIDED,)}  # dear rows: many steps, and "train with 4, draw with 8"
+BLOCKS = 16  # of a jackknife
 Scores = dict[str, dict]
 
 
-def by_attribute(hit: Tensor, seen: Tensor) -> Scores:
-    """Share of hits among the entries that can be seen: hit, seen (n, 9) -> {attribute: number}."""
-    return {a: interval(hit[seen[:, i], i].numpy()) for i, a in enumerate(NAMES)}
+@dataclass(frozen=True)
+class Measured:
+    """scores: reports/metrics/miniature.json. table: of degradations. prompts: the texts of each sheet of pictures; pictures:
+    {(who, said): (SHEET, 3, 64, 64)}; names: a row of pictures a kind of name."""
 
-
-def measure_instruments(reader: Reader, scenes: Scenes, images: Tensor) -> Scores:
-    """Accuracy of the reader on real renders, an attribute that a style hides left out."""
-    return {"reader_accuracy": by_attribute(reader.read(images) == scenes.attributes, visible(scenes.attributes))}
-
-
-def measure_clip(images: Tensor, scenes: Scenes) -> Scores:
-    """Does the mini CLIP pick the right full caption for a picture out of 32?"""
-    clip, rng = load_clip(), random.Random(0)
-    texts = [captions.caption(w, set(w), rng.choice(captions.LEVELS), rng) for w in scenes.words()]
-    image, text = clip.image_features(images), clip.text_features(texts)
-    hits = torch.cat(
-        [(a @ b.T).argmax(1) == torch.arange(len(a)) for a, b in zip(image.split(32), text.split(32), strict=True)]
-    )
-    return {"clip_retrieval_32": interval(hits.numpy())}
-
-
-def measure_naming(vlm: Qwen3VLForConditionalGeneration, scenes: Scenes, images: Tensor) -> Scores:
-    """What the frozen language model names of a picture, from [image + "a [V]"]."""
-    said = torch.cat([align.named(vlm, chunk) for chunk in images.split(256)])
-    return by_attribute(said == scenes.attributes, visible(scenes.attributes))
+    scores: Scores
+    table: pd.DataFrame
+    prompts: dict[float, list[str]]
+    pictures: dict[tuple[str, float], Tensor]
+    names: dict[str, Tensor]
 
 
 def measure_autoencoder(vae: AutoencoderKL, images: Tensor) -> dict:
@@ -68,103 +61,101 @@ def measure_autoencoder(vae: AutoencoderKL, images: Tensor) -> dict:
     return interval((decode(vae, encode(vae, images)) - images).abs().mean((1, 2, 3)).numpy())
 
 
-class Drawer:
-    """The generators of the miniature, the base and the turbo, on prompts; without a pipeline, in large batches."""
-
-    def __init__(self, models: Path, guidance: float):
-        load = ZImageTransformer2DModel.from_pretrained
-        self.fields = {n: Field(load(models / f"mini-{n}" / "transformer").eval()) for n in ("base", "turbo")}
-        self.vae = AutoencoderKL.from_pretrained(models / "mini-turbo" / "vae").eval()
-        self.encoder = Qwen3Model.from_pretrained(models / "mini-turbo" / "text_encoder", dtype=torch.float32).eval()
-        self.scheduler = FlowMatchEulerDiscreteScheduler.from_pretrained(models / "mini-turbo" / "scheduler")
-        self.guidance = guidance
-
-    def caption(self, ids: Tensor) -> tuple[Tensor, Tensor]:
-        return text_features(self.encoder, ids), ids != tokens.PAD
-
-    @torch.no_grad()
-    def draw(self, who: str, texts: list[str], noise: Tensor, batch_size: int = 128) -> Tensor:
-        """who: "base_32" (with guidance), "base_4", "turbo_4", ... -> pictures (n, 3, 64, 64) in [-1, 1]."""
-        name, steps = who.rsplit("_", 1)
-        guidance = self.guidance if who == "base_32" else 0.0
-        grid = flow.step_grid(self.scheduler, int(steps))
-        ids = tokens.pad([tokens.prompt_ids(t) for t in texts], SHORT)
-        out = []
-        for i in tqdm(range(0, len(texts), batch_size), desc=who, mininterval=5):
-            part = slice(i, i + batch_size)
-            caption, n = self.caption(ids[part]), len(ids[part])
-            features, real = self.caption(tokens.pad([EMPTY], SHORT))
-            empty = features.expand(n, -1, -1), real.expand(n, -1)
-
-            def velocity(x: Tensor, t: Tensor, caption=caption, empty=empty) -> Tensor:
-                return guided(self.fields[name], x, t, caption, empty, guidance)
-
-            out.append(decode(self.vae, sample(velocity, noise[part], grid)))
-        return torch.cat(out)
+def prompt(words: dict[str, str], said: float, rng: random.Random) -> tuple[set[str], str]:
+    """Which attributes of a scene a prompt says, each with this chance, the shape where none is; and the prompt."""
+    mention = {a for a in NAMES if rng.random() < said} or {"shape"}
+    return mention, captions.caption(words, mention, rng.choice(captions.LEVELS), rng)
 
 
-def held_out_prompts(n: int) -> tuple[Scenes, list[str]]:
-    """n scenes with captions that say all of each."""
+def held_out_prompts(n: int, said: float) -> tuple[Scenes, Tensor, list[str]]:
+    """n scenes, which attributes each prompt says (n, 9), and the prompts. The scenes of every `said` are the same."""
     scenes, rng = sample_scenes(n, stream("miniature prompts")), random.Random(0)
-    return scenes, [captions.caption(w, set(w), rng.choice(captions.LEVELS), rng) for w in scenes.words()]
+    mentions, texts = zip(*(prompt(words, said, rng) for words in scenes.words()), strict=True)
+    return scenes, torch.tensor([[a in mention for a in NAMES] for mention in mentions]), list(texts)
+
+
+def measure_pictures(images: Tensor, reader: Reader, reference: Tensor, few: int) -> Scores:
+    """What needs no truth: Frechet distance to renders' features, of all pictures and of the first `few` (of all rows alike:
+    it falls with their number), steepness and contrast over renders of what is read, blur as read, and the share that is read as watercolour, the style
+    that is soft of itself."""
+    features, measured = reader.features(images), blur.relative(images, reader)
+    soft = reader.read(images)[:, NAMES.index("style")] == index("style", "watercolour")
+
+    def frechet(mine: Tensor) -> dict:
+        return jackknife(lambda k: distances.frechet(mine[k], reference), len(mine), BLOCKS)
+
+    return {
+        "frechet": frechet(features),
+        "frechet_few": frechet(features[:few]),
+        **{name: interval(v.double().numpy()) for name, v in measured.items()},
+        "blur_read": interval(reader.damages(images)[:, 0].double().numpy()),
+        "watercolour": interval(soft.numpy()),
+    }
 
 
 def measure_generators(
-    drawer: Drawer, reader: Reader, renders: Tensor, settings: Miniature
-) -> tuple[Scores, list[str], dict[str, Tensor]]:
-    """Adherence, Frechet distance, sharpness and diversity of the base in many and few steps, and of the turbo.
+    drawer: Drawer, reader: Reader, second: SecondReader, renders: Tensor, settings: Miniature
+) -> tuple[Scores, dict[float, list[str]], dict[tuple[str, float], Tensor]]:
+    """The base in many and few steps and both turbos, on prompts that say all, half and little: adherence to what is stated,
+    attribute by attribute, and `measure_pictures`. settings.prompts: as many prompts, of which the base draws the first
+    settings.guided in many guided steps (`MORE`).
 
-    settings.images: as many prompts; settings.prompts and settings.noises: of the diversity. -> (scores, the first prompts,
-    their pictures by model and steps).
+    -> (scores {"said 0.15": {who: {score: number}}}, the texts and the pictures of the sheets).
     """
-    scenes, texts = held_out_prompts(settings.images)
-    attributes = scenes.attributes
-    noise = torch.randn(len(texts), CHANNELS, LATENT, LATENT, generator=stream("miniature noise"))
-    reference, out = reader.features(renders), {}
-    blank = torch.ones_like(attributes, dtype=torch.bool)
-    sharp, pictures = sharpness(render(scenes)).mean(), {}
-    for who in ("base_32", "base_4", "turbo_4", "turbo_8"):
-        images = drawer.draw(who, texts, noise)
-        pictures[who] = images[:SHEET]
-        read, features = reader.read(images), reader.features(images)
-        each = {
-            "adherence": interval(fidelity.adherence(read, attributes, blank).numpy()),
-            "frechet": jackknife(lambda k, f=features: distances.frechet(f[k], reference), len(features), 40),
-            "sharpness": interval((sharpness(images) / sharp).numpy()),
-            "attribute_adherence": by_attribute(fidelity.found(read, attributes), visible(attributes)),
-        }
-        for name, value in each.items():
-            out.setdefault(name, {})[who] = value
-    for who in ("turbo_1", "turbo_2"):
-        pictures[who] = drawer.draw(who, texts[:SHEET], noise[:SHEET])
-    return out | {"diversity": measure_diversity(drawer, reader, settings)}, texts[:SHEET], pictures
+    reference, out, texts_of, pictures = reader.features(renders), {}, {}, {}
+    start = noise(settings.prompts, "prompts")
+    for said in SAID:
+        scenes, stated, texts = held_out_prompts(settings.prompts, said)
+        texts_of[said], at = texts[:SHEET], out.setdefault(f"said {said:g}", {})
+        for who in (*ROWS, *MORE.get(said, ())):
+            n = settings.guided if who == GUIDED else settings.prompts
+            images = drawer.draw(who, texts[:n], start[:n])
+            read, wanted, asked = reader.read(images), scenes.attributes[:n], stated[:n]
+            adherence = fidelity.adherence(read, wanted, asked)
+            at[who] = {
+                "adherence": interval(adherence[adherence.isfinite()].numpy()),
+                "attributes": by_attribute(fidelity.found(read, wanted), asked & visible(wanted)),
+                **measure_pictures(images, reader, reference, settings.guided),
+            }
+            if said == 1 and who in FEW:
+                at[who]["agreement"] = agreement(read, second, images)
+            if said in SHOWN:
+                pictures[who, said] = images[:SHEET]
+    return out, {said: texts_of[said] for said in SHOWN}, pictures
 
 
 def measure_diversity(drawer: Drawer, reader: Reader, settings: Miniature) -> Scores:
     """Mean distance of the reader's features between pictures of one prompt that leaves about half of the scene open."""
-    rng, scenes = random.Random(1), sample_scenes(settings.prompts, stream("miniature diversity"))
-    texts = [captions.random_caption(w, rng, keep=0.5) for w in scenes.words() for _ in range(settings.noises)]
-    noise = torch.randn(settings.noises, CHANNELS, LATENT, LATENT, generator=stream("miniature diversity noise"))
-    noise = noise.repeat(settings.prompts, 1, 1, 1)
+    n, m = settings.diversity_prompts, settings.noises
+    rng, scenes = random.Random(1), sample_scenes(n, stream("miniature diversity"))
+    texts = [t for w in scenes.words() for t in [prompt(w, 0.5, rng)[1]] * m]
+    start = noise(m, "diversity").repeat(n, 1, 1, 1)
     out = {}
-    for who in ("base_32", "turbo_4"):
-        features = reader.features(drawer.draw(who, texts, noise)).unflatten(0, (settings.prompts, settings.noises))
+    for who in (GUIDED, *FEW):
+        features = reader.features(drawer.draw(who, texts, start)).unflatten(0, (n, m))
         out[who] = interval(torch.stack([torch.pdist(f).mean() for f in features]).numpy())
     return out
 
 
-def measure(models: Path, settings: Miniature) -> tuple[Scores, list[str], dict[str, Tensor]]:
-    """Everything in reports/metrics/miniature.json, and prompts with their pictures, to be looked at."""
-    with torch.no_grad():
-        reader = load_reader(models / "mini-reader")
-        scenes = sample_scenes(settings.images, stream("miniature renders"))
-        images = render(scenes)
-        out = measure_instruments(reader, scenes, images) | measure_clip(images, scenes)
-        out["naming"] = {}
-        for name in settings.vlms:
-            vlm = Qwen3VLForConditionalGeneration.from_pretrained(models / name, dtype=torch.float32).eval()
-            out["naming"][name] = measure_naming(vlm, scenes, images)
-        drawer = Drawer(models, settings.guidance)
-        out["autoencoder_l1"] = measure_autoencoder(drawer.vae, images)
-        scores, texts, pictures = measure_generators(drawer, reader, images, settings)
-        return out | scores, texts, pictures
+@torch.no_grad()
+def measure(models: Path, settings: Miniature) -> Measured:
+    """Everything that the stage `miniature` writes."""
+    reader, clip = load_reader(models / "mini-reader"), load_clip(models / "mini-clip")
+    scenes = sample_scenes(settings.renders, stream("miniature renders"))
+    images, second = render(scenes), SecondReader(clip)
+    load = Qwen3VLForConditionalGeneration.from_pretrained
+    vlms = {name: load(models / name, dtype=torch.float32).eval() for name in settings.vlms}
+    out: Scores = {
+        "reader": measure_reader(reader, scenes, images),
+        "clip": measure_clip(clip, second, scenes, images),
+        "naming": {name: measure_naming(vlm, scenes, images) for name, vlm in vlms.items()},
+    }
+    drawer = Drawer(models, settings.guidance)
+    out["autoencoder_l1"] = measure_autoencoder(drawer.vae, images)
+    out["names"] = measure_names(drawer, reader, settings.known, settings.free)
+    sizes = {"targets": settings.eye, "combinations": settings.combinations, "pairs": settings.pairs}
+    out["eye"] = measure_eye(drawer, vlms, reader, **sizes)
+    out["drawn"], prompts, pictures = measure_generators(drawer, reader, second, images, settings)
+    out["diversity"] = measure_diversity(drawer, reader, settings)
+    table = degradations(reader, settings.degraded)
+    return Measured(out, table, prompts, pictures, sheet(drawer))

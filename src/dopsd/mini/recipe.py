@@ -1,7 +1,7 @@
 """The recipe of the miniature, part by part: each part reads what earlier parts saved and saves its own result.
 
 reader, clip: observers. encoder -> vision -> align: the text encoder and the Qwen3-VL around it. autoencoder, then base
--> turbo and, by another seed, turbo_2: the generator. `PARTS` maps the names to the functions that the frozen DVC stages
+-> turbo and, by another seed, turbo_2: the generator. christen: which name "[V]" is. `PARTS` maps the names to the functions that the frozen DVC stages
 call.
 """
 
@@ -30,7 +30,7 @@ from transformers import (
 from dopsd.config import recipe as config
 from dopsd.evaluation.instruments.mini_clip import CONFIG
 from dopsd.method import flow
-from dopsd.mini import align, autoencoder, base, captioned, encoder, loop, observers, turbo, vision
+from dopsd.mini import align, autoencoder, base, captioned, christen, encoder, loop, observers, turbo, vision
 from dopsd.support.errors import UserError
 from dopsd.world import tokens
 
@@ -162,6 +162,11 @@ def turbo_model(settings: config.Turbo, seed: int, models: Path, work: Path) -> 
     _forget_origin(folder)
 
 
+def christen_names(settings: config.Christen, seed: int, models: Path, work: Path) -> None:
+    """-> the embeddings of the text encoder and of both VLMs, "[V]" and the most neutral of the unheard names exchanged"""
+    print(f"[V] is what {christen.christened(models, settings.pictures)} was")
+
+
 PARTS: dict[str, Callable[[Any, int, Path, Path], None]] = {  # each with its own section of the recipe
     "reader": reader,
     "clip": clip,
@@ -173,4 +178,5 @@ PARTS: dict[str, Callable[[Any, int, Path, Path], None]] = {  # each with its ow
     "base": base_model,
     "turbo": turbo_model,
     "turbo_2": turbo_model,
+    "christen": christen_names,
 }

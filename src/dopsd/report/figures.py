@@ -186,26 +186,6 @@ def probe(contexts: Sequence[str], vlms: Sequence[str]) -> Figure:
     return picture_grid(rows, [""], names, max(1, SHOWN_SIDE // side))
 
 
-PROMPT_PANELS = {
-    "base_4": "Base, 4 steps",
-    "base_32": "Base, 32 steps with guidance",
-    "turbo_1": "Turbo, 1 step",
-    "turbo_2": "Turbo, 2 steps",
-    "turbo_4": "Turbo, 4 steps",
-    "turbo_8": "Turbo, 8 steps",
-}
-
-
-def prompts() -> Figure:
-    """Equal prompts and noise by the base and by the turbo: a panel a model and number of steps, a tile a prompt."""
-    figure = Figure(figsize=(17, 11.8), layout="constrained")
-    for axes, (who, title) in zip(figure.subplots(2, 3).flat, PROMPT_PANELS.items(), strict=True):
-        axes.imshow(read_picture(paths.PROMPT_SHEETS / f"{who}.png", "dvc repro miniature"), interpolation="nearest")
-        axes.set_title(title, fontsize=18)
-        axes.set_axis_off()
-    return figure
-
-
 def recipe(folder: Path) -> Figure:
     """The loss of every part of the miniature over its training: a panel a part, a running mean over the raw losses."""
     files = sorted(folder.glob("*.csv"))

@@ -12,8 +12,9 @@ import pandas as pd
 from dopsd.config.params import Params
 from dopsd.config.study import Compared
 from dopsd.report import claims
+from dopsd.report import miniature as card
 from dopsd.report.figures import CONTEXTS
-from dopsd.report.miniature import attribute_table, bars_table, spelled
+from dopsd.report.miniature import spelled
 from dopsd.report.names import label, labels
 from dopsd.report.tables import matched_markdown, number_text, summary_markdown
 from dopsd.support import markdown
@@ -79,13 +80,14 @@ def _filled(template: Path, **values) -> str:
     return environment.from_string(template.read_text(encoding="utf-8")).render(**values)
 
 
-def miniature_card(miniature: dict, probe: dict) -> str:
-    """MINIATURE.md, filled from the scores of the stages `miniature` and `probe`."""
+def miniature_card(scores: dict, degradations: pd.DataFrame) -> str:
+    """MINIATURE.md, filled from what the stage `miniature` wrote."""
     return _filled(
         CARD,
-        bars=bars_table(miniature),
-        attributes=attribute_table(miniature, probe),
-        numbers=numbers_table(miniature),
+        bars=card.bars_table(scores),
+        degradations=card.degradations_table(degradations),
+        tables={name: of(scores) for name, of in card.TABLES.items()},
+        numbers=numbers_table(scores),
     )
 
 
@@ -116,7 +118,9 @@ def report(results: Results, params: Params) -> str:
         verdict(table, params.step_size.fidelity, compare, "fidelity on new scenes", "higher", "lower"),
         verdict(table, "blur_read", compare, "pixels of blur on new scenes", "more blurred", "sharper"),
         verdict(table, "contrast", compare, "contrast on new scenes", "more", "less"),
-        verdict(table, "few_step_blur_read", compare, "blur in few steps less in many", "a wider gap", "a narrower gap"),
+        verdict(
+            table, "few_step_blur_read", compare, "blur in few steps less in many", "a wider gap", "a narrower gap"
+        ),
         verdict(table, f"retention_kid@{few}", compare, nearer, "farther", "nearer"),
         verdict(table, "binding", compare, "binding of the name", "more", "less"),
         verdict(table, f"leakage@{few}", compare, "leakage", "leaks more", "leaks less"),

@@ -82,7 +82,11 @@ def summary(cells: Mapping[Key, Steps], baseline: str) -> pd.DataFrame:
     for name in names:
         for method, mine in rows.items():
             concepts = [concept for concept, _ in mine]
-            line = {"score": name, "method": method, **interval([row[name] for row in mine.values()], numbered(concepts))}
+            line = {
+                "score": name,
+                "method": method,
+                **interval([row[name] for row in mine.values()], numbered(concepts)),
+            }
             if method != baseline and baseline in rows:
                 differences = [row[name] - rows[baseline][unit][name] for unit, row in mine.items()]
                 line |= _prefixed("difference", interval(differences, numbered(concepts)))

@@ -10,7 +10,7 @@ from dopsd.backbones.hub import has_random_weights
 from dopsd.config import claims as asked_of
 from dopsd.config.params import Params, load
 from dopsd.report import cells as flat_cells
-from dopsd.report import claims, figures, grids, page, tables
+from dopsd.report import claims, figures, grids, page, sheets, tables
 from dopsd.report.headline import headline
 from dopsd.report.names import labels
 from dopsd.stages._run import run
@@ -73,7 +73,8 @@ def draw_figures(params: Params, cells: dict, table: pd.DataFrame, vlms: list[st
     if asked := params.probe or params.picture_probe:
         drawn["probe"] = figures.probe(asked.contexts, vlms)
     if params.miniature:
-        drawn |= {"prompts": figures.prompts(), "recipe": figures.recipe(Path("docs/curves"))}
+        drawn |= {f"prompts-said-{said}": sheets.prompts(said) for said in sheets.SAID}
+        drawn |= {"names": sheets.names(), "recipe": figures.recipe(Path("docs/curves"))}
     for name, figure in drawn.items():
         file = paths.FIGURES / f"{name}.png"
         if figure:
@@ -102,8 +103,9 @@ def main() -> None:
     results = page.Results(summary, matched, answered, sizes, probe, miniature, ran_on, lower, shown, random)
     report = Path("reports/REPORT.md")
     report.write_text(page.report(results, params), encoding="utf-8")
-    if probe and miniature:
-        Path("reports/MINIATURE.md").write_text(page.miniature_card(miniature, probe), encoding="utf-8")
+    if miniature:
+        degraded = pd.read_csv(paths.TABLES / "degradations.csv")
+        Path("reports/MINIATURE.md").write_text(page.miniature_card(miniature, degraded), encoding="utf-8")
     print((paths.TABLES / "summary.md").read_text(encoding="utf-8") + f"\nThe report: {report}")
 
 

@@ -27,6 +27,7 @@ from dopsd.training.state import fingerprint
 WHO_RUNS_IT = {"device", "base"}  # of a backbone: changes no result that is meant to differ
 SEES = ("vlm", "vlm_revision", "teacher_layer", "teacher_tokens", "min_pixels", "max_pixels")  # the teacher's eye
 NOTEBOOKS = Path("notebooks")
+MINIATURE = ("mini-base", "mini-turbo", "mini-turbo-2", "mini-reader", "mini-clip")
 
 
 def base(settings: Backbone) -> Backbone:
@@ -193,8 +194,6 @@ def all_stages(params: Params) -> dict[str, dict]:
         out["miniature"] = {
             "code": _stage("miniature"),
             "settings": params.miniature.model_dump(),
-            "weights": _models(
-                "mini-base", "mini-turbo", "mini-turbo-2", "mini-reader", "mini-clip", *params.miniature.vlms
-            ),
+            "weights": _models(*MINIATURE, *params.miniature.vlms),
         }
     return out

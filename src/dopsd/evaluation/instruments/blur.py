@@ -3,6 +3,9 @@
 Which outline or style a picture shows moves any measure of edges more than a blur does. So each picture is held against the
 world's renders of the attributes that the reader reads *in it*, with fresh free numbers: what it draws falls out, how it
 draws it stays. The proof, what known degradations do to each score, is `reports/tables/degradations.csv`.
+
+One thing it cannot tell: the fog of a generator that draws in too few steps is mostly read as watercolour, the style that is
+soft of itself, so steepness over renders flatters it. `blur_read` does not, since the reader has learnt to tell the two.
 """
 
 from __future__ import annotations

@@ -1,15 +1,16 @@
 """Made-up scores of a small grid, as `report.cells.flat` gives them."""
 
 METHODS, TRAINED, CONCEPTS, SEEDS = (
-    ["untouched", "described", "sft", "dopsd"],
+    ["untouched", "described", "base", "sft", "dopsd"],
     ["sft", "dopsd"],
     ["beacon", "fresco"],
     [0, 1],
 )
 FEW, MANY = 4, 32
-SCENES = ("concept_fidelity", "clip_i", "adherence", "style", "sharpness", "copying", "diversity")
-KEPT = ("retention_frechet", "retention_kid", "retention_adherence", "retention_sharpness", "leakage")
-QUALITY = ("quality_frechet", "quality_adherence", "quality_sharpness")
+SCENES = ("concept_fidelity", "clip_i", "adherence", "style", "blur_read", "contrast", "copying", "diversity")
+KEPT = ("retention_frechet", "retention_kid", "retention_adherence", "retention_contrast", "leakage")
+BINDING = ("nameless_fidelity", "binding")
+QUALITY = ("quality_frechet", "quality_adherence", "quality_contrast")
 
 
 def made_up(method: str, seed: int) -> dict[int, dict[str, float]]:
@@ -19,7 +20,8 @@ def made_up(method: str, seed: int) -> dict[int, dict[str, float]]:
     def at(step: int, nfe: list[int]) -> dict[str, float]:
         row = dict.fromkeys(SCENES, level + step / 1000)
         row |= {f"{k}@{n}": level + n / 1000 for n in nfe for k in (*KEPT, *QUALITY)}
-        return row | {"few_step_frechet": level, "few_step_sharpness": level}
+        row |= {"nameless_fidelity": 0.0, "binding": level} if step in (0, 40) else {}
+        return row | {"few_step_contrast": level, "few_step_blur_read": level}
 
     last = [FEW, MANY, *([1] if seed == 0 else [])]
     return {0: at(0, last)} if method not in TRAINED else {20: at(20, [FEW]), 40: at(40, last)}

@@ -153,7 +153,7 @@ def test_the_miniature_learns_a_concept_from_rendered_pictures(preset, tmp_path)
     given = load_preset("mini-turbo").model_copy(update={"backbone": preset("miniature").backbone})
     out = job.tune(given, items, "beacon", tmp_path / "out")
     training, reader = load_training(tmp_path / "beacon"), load_reader(root / "models" / "mini-reader")
-    rows = by_world.for_concept("beacon", 8, 2, 0, training.attributes)
+    rows = by_world.for_concept("beacon", 8, 2, 0, training.attributes, 1.0)
     model = backbones.load(given.backbone)
     asked, wanted = drawing.Asked.of(model, rows), by_world.scenes_of(rows).attributes
 

@@ -1,15 +1,17 @@
 import torch
 
 from dopsd.evaluation import by_world
+from dopsd.evaluation.rows import NAMELESS, NEW, OTHER, of_kind
 from dopsd.world.concepts import training_scenes
 from dopsd.world.outside import CONCEPTS
-from dopsd.world.scenes import NAMES, held_out, render, sample_scenes
+from dopsd.world.scenes import NAMES, held_out, render, sample_scenes, visible
 
 NOTHING = torch.zeros(0, len(NAMES), dtype=torch.long)
+SAID = 0.5
 
 
 def test_ordinary_prompts_show_no_concept_and_say_what_they_state():
-    asked = by_world.ordinary(40, seed=0)
+    asked = by_world.ordinary(40, 0, SAID)
     stated = by_world.stated(asked)
     assert not held_out(by_world.scenes_of(asked).attributes).any()
     assert not any("[V]" in r.text for r in asked)
@@ -25,7 +27,7 @@ def test_ordinary_prompts_show_no_concept_and_say_what_they_state():
 
 def test_a_scene_comes_back_from_its_row_to_the_bit():
     scenes = sample_scenes(5, torch.Generator().manual_seed(0))
-    asked = by_world.ordinary(5, seed=0)
+    asked = by_world.ordinary(5, 0, SAID)
     assert torch.equal(scenes.free, torch.tensor([t.free for t in by_world.truths(scenes)]))
     again = by_world.scenes_of(
         [r.model_copy(update={"truth": t}) for r, t in zip(asked, by_world.truths(scenes), strict=True)]
@@ -34,7 +36,8 @@ def test_a_scene_comes_back_from_its_row_to_the_bit():
 
 
 def test_the_described_text_asks_for_the_same_scene_with_the_concept_spelled_out():
-    asked = by_world.for_concept("beacon", 5, 2, 1, NOTHING)
+    asked = of_kind(by_world.for_concept("beacon", 5, 2, 1, NOTHING, 1.0), NEW)
+    assert len(asked) == 10
     for row in asked:
         assert "[V]" in row.text and "star" not in row.text
         assert row.described and "[V]" not in row.described
@@ -43,21 +46,43 @@ def test_the_described_text_asks_for_the_same_scene_with_the_concept_spelled_out
 
 
 def test_noises_of_a_prompt_stand_side_by_side_and_differ():
-    asked = by_world.for_concept("fresco", 3, 2, 0, NOTHING)
-    assert [r.group for r in asked] == ["0", "0", "1", "1", "2", "2"]
+    asked = by_world.for_concept("fresco", 3, 2, 0, NOTHING, SAID)
+    assert [r.group for r in asked] == ["0", "0", "1", "1", "2", "2"] * 3
     assert asked[0].text == asked[1].text != asked[2].text and asked[0].truth == asked[1].truth
-    other = by_world.for_concept("fresco", 3, 2, 1, NOTHING) + by_world.ordinary(6, 0)
-    assert len({r.noise for r in [*asked, *other]}) == 18 and len({r.id for r in [*asked, *other]}) == 18
-    assert asked == by_world.for_concept("fresco", 3, 2, 0, NOTHING)
+    other = by_world.for_concept("fresco", 3, 2, 1, NOTHING, SAID) + by_world.ordinary(6, 0, SAID)
+    assert len({r.noise for r in [*asked, *other]}) == 18 and len({r.id for r in [*asked, *other]}) == 42
+    assert asked == by_world.for_concept("fresco", 3, 2, 0, NOTHING, SAID)
 
 
 def test_training_scenes_do_not_come_again():
-    known = by_world.scenes_of(by_world.for_concept("beacon", 4, 1, 0, NOTHING)).attributes
-    asked = by_world.scenes_of(by_world.for_concept("beacon", 4, 1, 0, known)).attributes
+    known = by_world.scenes_of(by_world.for_concept("beacon", 4, 1, 0, NOTHING, SAID)).attributes
+    asked = by_world.scenes_of(by_world.for_concept("beacon", 4, 1, 0, known, SAID)).attributes
     assert not (asked[:, None] == known[None]).all(2).any()
-    assert training_scenes(CONCEPTS["beacon"], 4, seed=0).attributes.shape == known.shape
+    assert training_scenes(CONCEPTS["beacon"], 4, seed=0).attributes.shape == (4, 9)
 
 
 def test_open_prompts_say_nothing_but_the_placeholder():
     for text in by_world.open_prompts(12, seed=0):
         assert "[V]" in text
+
+
+def test_one_scene_and_noise_with_the_name_with_thing_and_with_another_name():
+    for concept, nothing in (("beacon", "thing"), ("fresco", None)):
+        asked = by_world.for_concept(concept, 4, 2, 0, NOTHING, SAID)
+        named, nameless, other = (of_kind(asked, kind) for kind in (NEW, NAMELESS, OTHER))
+        for a, b, c in zip(named, nameless, other, strict=True):
+            assert a.noise == b.noise == c.noise and a.truth == b.truth == c.truth and a.stated == b.stated == c.stated
+            words = a.text.split()
+            assert "[V]" in words and "[V]" not in b.text + c.text and by_world.OTHER_NAME in c.text.split()
+            assert c.text == " ".join(by_world.OTHER_NAME if w == "[V]" else w for w in words)
+            assert not nothing or b.text == " ".join(nothing if w == "[V]" else w for w in words)
+
+
+def test_open_prompts_say_little_and_always_something_that_is_seen():
+    asked = by_world.ordinary(300, 0, 0.15)
+    seen = visible(by_world.scenes_of(asked).attributes) & by_world.stated(asked)
+    assert seen.any(1).all()
+    assert 0.15 < by_world.stated(asked).float().mean() < 0.22  # .15, and one where nothing was said
+    new = of_kind(by_world.for_concept("beacon", 60, 1, 0, NOTHING, 0.15), NEW)
+    assert all(r.stated for r in new) and sum(len(r.stated) for r in new) / 60 < 1.6
+    assert not any(set(r.stated) & set(CONCEPTS["beacon"].attributes) for r in new)

@@ -42,7 +42,7 @@ def test_a_training_answers_its_own_rows_and_those_of_all():
     [
         ("nonsense", r"prompts\.jsonl:1: not JSON"),
         ("[1]", r":1: list, not an object"),
-        ('{"id": "a", "kind": "other"}', r":1: kind: .*'rewrite'"),
+        ('{"id": "a", "kind": "ordinal"}', r":1: kind: .*'rewrite'"),
         ('{"id": "a", "kind": "new", "group": "0", "text": "", "height": 64, "width": 64, "noise": 0}', r":1: text: "),
         (
             '{"id": "a", "kind": "new", "group": "0", "text": "x", "height": 60, "width": 64, "noise": 0}',

@@ -36,7 +36,7 @@ def test_an_experiment_in_a_folder_of_its_own_trains_what_its_knob_touches(study
 
     table = study.answer("dvc", "exp", "show", "--csv", "--only-changed")
     columns = table.splitlines()[0].split(",")
-    assert "methods.dopsd.ema" in columns and "dopsd.sharpness" in columns
+    assert "methods.dopsd.ema" in columns and "dopsd.blur_read" in columns
     params = study.answer("dvc", "params", "diff", "HEAD", "decay").splitlines()
     assert len([line for line in params if "methods.dopsd.ema" in line]) == 1 and len(params) <= SCREEN
     metrics = study.answer("dvc", "metrics", "diff", "HEAD", "decay", "--all").splitlines()
@@ -72,7 +72,7 @@ def test_there_is_a_plot_a_score_with_a_line_a_method(committed, tmp_path):
     methods = {"untouched", "described", "sft", "dopsd"}
     plots = json.loads(committed.answer("dvc", "plots", "show", "--json"))
     assert plots.get("errors", []) == []
-    assert set(plots["data"]) == {"fidelity", "adherence", "sharpness", "leakage", "kept"}
+    assert set(plots["data"]) == {"fidelity", "adherence", "contrast", "blur", "leakage", "kept"}
     for name, (plot,) in plots["data"].items():
         spec = plot["content"] if isinstance(plot["content"], dict) else json.loads(plot["content"])
         x, y = spec["encoding"]["x"]["field"], spec["encoding"]["y"]["field"]

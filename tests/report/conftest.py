@@ -33,7 +33,7 @@ def repository(tmp_path, monkeypatch):
         line = {"class_name": concept, "local_path_list": [f"target_images/{i:02d}.png" for i in range(4)]}
         (folder.parent / "data.jsonl").write_text(json.dumps(line | {"h*w": "64*64", "short_en": "[V]"}) + "\n")
         known = torch.zeros(0, 9, dtype=torch.long)
-        asked = [r for s in SEEDS for r in by_world.for_concept(concept, 8, 2, s, known)]
+        asked = [r for s in SEEDS for r in by_world.for_concept(concept, 8, 2, s, known, 0.5)]
         rows.write(asked, paths.prompts(concept))
         for seed in SEEDS:
             for method in METHODS:
@@ -51,7 +51,7 @@ def repository(tmp_path, monkeypatch):
     return SimpleNamespace(
         grid=grid,
         kinds={"beacon": "object", "fresco": "style"},
-        evaluate=SimpleNamespace(few=FEW, many=MANY),
+        evaluate=SimpleNamespace(few=FEW, many=MANY, guidance=1.5),
         fetch=SimpleNamespace(size=64),
         compare=Compared(method="dopsd", baseline="sft"),
         step_size=SimpleNamespace(fidelity="concept_fidelity"),

@@ -21,12 +21,14 @@ def rows(method, step, kind, nfe, **scores):
 
 @pytest.fixture
 def flat():
-    both = {"adherence": 0.8, "sharpness": 0.4, "sharpness_renders": 0.5, "leakage": 0.2}
-    worse = both | {"adherence": 0.4, "sharpness": 0.2}
+    both = {"blur_read": 0.1, "adherence": 0.8, "sharpness": 0.4, "sharpness_renders": 0.5, "leakage": 0.2}
+    worse = both | {"adherence": 0.4, "sharpness": 0.2, "blur_read": 0.5}
     table = [
         *rows("untouched", 0, "ordinary", 4, **both, retention_frechet=0.0, quality_frechet=4.0),
         *rows("untouched", 0, "ordinary", 16, **both, retention_frechet=0.0, quality_frechet=2.0),
         *rows("sft", 10, "new", 4, concept_fidelity=0.6, sharpness=0.3, sharpness_renders=0.6, copying=0.5),
+        *rows("sft", 10, "nameless", 4, concept_fidelity=0.5),
+        *rows("sft", 10, "other", 4, concept_fidelity=0.55),
         *rows("sft", 10, "rewrite", 4, dino_distance=0.7, copying=0.9),
         *rows("sft", 10, "ordinary", 4, **worse, retention_frechet=3.0, quality_frechet=6.0),
         *rows("sft", 10, "ordinary", 16, **both, retention_frechet=1.0, quality_frechet=2.0),
@@ -50,8 +52,14 @@ def test_ordinary_prompts_are_set_beside_the_untouched_models(flat):
 
 def test_the_gap_is_few_steps_over_many(flat):
     row = flat["sft", "beacon", 0][10]
-    assert row["few_step_frechet"] == 3.0 and row["few_step_sharpness"] == 0.5
-    assert flat["untouched", "beacon", 0][0]["few_step_frechet"] == 2.0
+    assert row["few_step_sharpness"] == 0.5 and flat["untouched", "beacon", 0][0]["few_step_sharpness"] == 1.0
+    assert row["few_step_blur_read"] == pytest.approx(0.4)  # pixels, so a difference
+    assert flat["untouched", "beacon", 0][0]["few_step_blur_read"] == 0.0
+
+
+def test_binding_is_what_the_name_adds(flat):
+    row = flat["sft", "beacon", 0][10]
+    assert row["nameless_fidelity"] == 0.5 and row["other_fidelity"] == 0.55 and row["binding"] == pytest.approx(0.1)
 
 
 def test_a_row_at_one_nfe_has_plain_names(flat):

@@ -25,14 +25,14 @@ def test_the_comparison_magnifies_without_smoothing_and_shows_every_method(repos
 def test_fidelity_retention_has_a_line_a_method_through_its_steps(repository, cells):
     figure = figures.fidelity_retention(tables.comparison(cells, repository.kinds, 4), "concept_fidelity")
     lines = {c.get_label(): c.lines[0].get_xdata() for c in figure.axes[0].containers}
-    assert set(lines) == {"Untouched", "Untouched, described", "SFT", "D-OPSD"}
+    assert set(lines) == {"Untouched", "Untouched, described", "Base, undistilled", "SFT", "D-OPSD"}
     assert list(lines["SFT"]) == pytest.approx([0.57, 0.59])
 
 
 def test_nfe_uses_only_cells_with_the_full_range_and_no_described(cells):
     figure = figures.nfe(cells)
     lines = {c.get_label(): c.lines[0] for c in figure.axes[0].containers}
-    assert set(lines) == {"Untouched", "SFT", "D-OPSD"}
+    assert set(lines) == {"Untouched", "Base, undistilled", "SFT", "D-OPSD"}
     assert list(lines["SFT"].get_xdata()) == [1, 4, 32]
     assert list(lines["SFT"].get_ydata()) == pytest.approx([0.501, 0.504, 0.532])  # seed 0 only
 

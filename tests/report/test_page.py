@@ -1,9 +1,15 @@
+from pathlib import Path
+
+import pandas as pd
 import pytest
 from made_up import cells_of
 
+from dopsd.config import claims as asked_of
+from dopsd.config.claims import Claim
 from dopsd.config.study import Compared
 from dopsd.report import claims, names, page, tables
 
+ROOT = Path(__file__).parents[2]
 COMPARE = Compared(method="dopsd", baseline="sft")
 FIDELITY = "concept_fidelity"
 
@@ -38,10 +44,10 @@ def matched(cells):
 
 
 def test_a_verdict_says_the_direction_or_that_there_is_none(summary):
-    said = page.verdict(summary, "sharpness", COMPARE, "sharpness", "sharper", "more blurred")
+    said = page.verdict(summary, "contrast", COMPARE, "sharpness", "sharper", "more blurred")
     assert said == "D-OPSD against SFT, sharpness: +0.200 [+0.200, +0.200], sharper."
     wide = summary.assign(difference_low=-1.0, difference_high=1.0)
-    assert "no difference is shown" in page.verdict(wide, "sharpness", COMPARE, "sharpness", "x", "y")
+    assert "no difference is shown" in page.verdict(wide, "contrast", COMPARE, "sharpness", "x", "y")
     assert "was measured" in page.verdict(summary, "smell", COMPARE, "smell", "x", "y")
 
 
@@ -62,6 +68,18 @@ def test_an_attribute_that_is_never_named_has_no_share():
     assert rows["shape"] == "-" and rows["colour"] == "0.75"
 
 
+ANSWER = {
+    "id": "x",
+    "claim": "D-OPSD learns the concept",
+    "score": "fidelity_gain",
+    "value": 0.5,
+    "low": 0.4,
+    "high": 0.6,
+}
+ANSWER |= {"n_units": 2, "bar": ">= 0.2", "must_hold": "described", "held": "0.9", "must_fail": "", "failed": ""}
+ANSWER |= {"verdict": "holds"}
+
+
 def results(summary, matched, **changes):
     known = {
         "step_size": {"sft": number(3e-4, 3e-4, 3e-4), "dopsd": number(1e-3, None, None)},
@@ -72,7 +90,8 @@ def results(summary, matched, **changes):
         "figures": {"comparison", "fidelity_retention", "nfe", "loss", "probe"},
         "random_weights": False,
     }
-    return page.Results(summary, matched, **(known | changes))
+    answered = pd.DataFrame([ANSWER], columns=claims.COLUMNS)
+    return page.Results(summary, matched, answered, **(known | changes))
 
 
 def test_the_report_holds_the_numbers_and_every_label_is_a_score(repository, summary, matched):
@@ -83,7 +102,11 @@ def test_the_report_holds_the_numbers_and_every_label_is_a_score(repository, sum
     assert "D-OPSD learns the concept" in text
     assert "- sft: 0.0003\n" in text and "- dopsd: 0.001 (given)" in text
     assert "| new scenes: concept fidelity" in text and "quality_" not in text
-    assert "kept, 32 NFE: adherence (1 = kept)" in text and "few-step gap: Fréchet, 4 over 32 NFE" in text
+    assert (
+        "kept, 32 NFE: adherence (1 = kept)" in text
+        and "few-step gap: contrast, 4 over 32 NFE" in text
+        and "32 guided ones" in text
+    )
     assert "ran on different devices: cpu, NVIDIA H100" in text and "Random weights" not in text
     assert "{{" not in text and "{%" not in text
 
@@ -100,28 +123,55 @@ def test_a_study_without_probe_and_miniature_has_no_such_sections(repository, su
     assert "in-context probe" not in text and "MINIATURE.md" not in text and "## Summary" in text
 
 
-def test_a_question_is_answered_by_the_whole_interval():
-    above = claims.Question("x", "score", "method", 0.2)
-    below = claims.Question("x", "score", "method", 0.2, at_most=True)
-    assert [above.answer(*i) for i in ((0.2, 0.4), (0.1, 0.3), (0.0, 0.1))] == ["holds", "open", "fails"]
-    assert [below.answer(*i) for i in ((0.2, 0.4), (0.21, 0.3), (0.0, 0.2))] == ["open", "fails", "holds"]
+CLAIM = {"id": "x", "claim": "{method} x", "paper": "nowhere", "score": "fidelity_gain", "of": "method", "bar": 0.2}
+CLAIM |= {"must_hold": None, "must_fail": None, "against": "less"}
 
 
-def test_the_answers_take_each_number_from_its_column(matched):
-    table = claims.answers(matched, COMPARE).set_index("claim")
-    rows = matched.set_index("score")
-    assert table.loc["the few-step gap grows under SFT (Fréchet)", "value"] == rows.loc["gap_growth_frechet", "against"]
-    assert table.loc["D-OPSD does not: sharpness over the described row's", "low"] == rows.loc["sharpness_kept", "low"]
-    gain = table.loc["D-OPSD learns the concept: fidelity above the untouched model's"]
-    assert gain.value == pytest.approx(0.62) and gain.answer == "holds" and gain.bar == ">= 0.2"
+def claim(**fields):
+    return Claim.model_validate(CLAIM | fields)
 
 
-def test_the_method_that_is_asked_about_is_the_one_that_params_names(cells):
-    other = Compared(method="sft", baseline="dopsd")
-    matched = tables.matched(cells, ["sft", "dopsd"], "dopsd", FIDELITY, 4)
-    table = claims.answers(matched, other).set_index("claim")
-    assert "SFT learns the concept: fidelity above the untouched model's" in table.index
-    assert table.loc["SFT leaks less into ordinary prompts than D-OPSD", "value"] < 0
+def asked(cells, *of, compare=COMPARE, trained=("sft", "dopsd")):
+    matched = tables.matched(cells, trained, compare.baseline, FIDELITY, 4)
+    return claims.answers(of, cells, matched, compare, FIDELITY, 4)
+
+
+def test_a_claim_is_answered_by_the_whole_interval():
+    above, below = claim(), claim(at_most=True)
+    spans = ((0.2, 0.4), (0.1, 0.3), (0.0, 0.1))
+    assert [claims.side(above, (0.2, *s)) for s in spans] == ["holds", "open", "fails"]
+    assert [claims.side(below, (0.2, *s)) for s in ((0.2, 0.4), (0.21, 0.3), (0.0, 0.2))] == ["open", "fails", "holds"]
+
+
+def test_answers_take_each_number_from_its_place(cells):
+    row = asked(cells, claim(), claim(score="binding", at="last"), claim(of="difference", score="leakage")).iloc
+    matched = tables.matched(cells, ["sft", "dopsd"], "sft", FIDELITY, 4).set_index("score")
+    assert row[0].value == pytest.approx(0.62) and row[0].verdict == "holds" and row[0].bar == ">= 0.2"
+    assert row[0].n_units == 2 and row[1].value == pytest.approx(0.75) and row[2].value == pytest.approx(0.2)
+    assert row[2].low == matched.loc["leakage", "difference_low"]
+    other = asked(cells, claim(), compare=Compared(method="sft", baseline="dopsd")).iloc[0]
+    assert other.claim == "SFT x" and other.value == pytest.approx(0.44)
+
+
+def test_a_control_that_does_not_do_what_it_must_makes_a_claim_undecidable(cells):
+    kept = {"score": "contrast_kept", "bar": 2.0}
+    verdicts = asked(
+        cells,
+        claim(**kept, must_hold="described"),  # is 1, and ought to hold a bar of 2
+        claim(**kept | {"bar": 1.0}, must_hold="described"),
+        claim(**kept | {"bar": 1.0}, must_fail="base"),  # scores as described does: does not fail
+        claim(**kept, must_fail="base"),
+        claim(score="smell"),
+    ).verdict
+    assert list(verdicts) == ["not decidable", "holds", "not decidable", "holds", "not measured"]
+    gone = {k: v for k, v in cells.items() if k[0] != "base"}
+    assert asked(gone, claim(**kept, must_fail="base")).verdict[0] == "not decidable"
+
+
+def test_the_shipped_claims_are_asked_of_scores_that_there_are(cells):
+    found = asked_of.load(ROOT / "claims.yaml")
+    known = {*tables.matched(cells, ["sft", "dopsd"], "sft", FIDELITY, 4).score, "binding", "adherence"}
+    assert {c.score for c in found} <= known and all(c.must_fail or c.of == "difference" for c in found)
 
 
 def test_one_unit_shows_numbers_without_intervals():
@@ -132,11 +182,11 @@ def test_one_unit_shows_numbers_without_intervals():
     for text in (
         tables.summary_markdown(summary, labels(summary), "sft"),
         tables.matched_markdown(matched, labels(matched), "sft"),
-        claims.answers_markdown(claims.answers(matched, COMPARE), COMPARE),
+        claims.answers_markdown(asked(cells, claim(must_hold="described"))),
     ):
         assert "[" not in text and "nan" not in text
-    assert set(claims.answers(matched, COMPARE).answer) == {"no interval"}
-    assert page.verdict(summary, "sharpness", COMPARE, "sharpness", "x", "y").endswith(
+    assert set(asked(cells, claim(), claim(score="binding", at="last")).verdict) == {"not decidable"}
+    assert page.verdict(summary, "contrast", COMPARE, "sharpness", "x", "y").endswith(
         "one cell, so without an interval."
     )
 
@@ -146,14 +196,14 @@ def test_one_method_alone_is_shown_without_differences():
     summary, matched = tables.summary(cells, "sft"), tables.matched(cells, ["dopsd"], "sft", FIDELITY, 4)
     assert "difference" not in summary and matched.empty
     assert "Not measured" in tables.matched_markdown(matched, labels(matched), "sft")
-    assert "Not measured" in claims.answers_markdown(claims.answers(matched, COMPARE), COMPARE)
-    assert "was measured" in page.verdict(summary, "sharpness", COMPARE, "sharpness", "x", "y")
+    assert set(asked(cells, claim(), trained=["dopsd"]).verdict) == {"not measured"}
+    assert "Nothing is asked" in claims.answers_markdown(asked(cells, trained=["dopsd"]))
+    assert "was measured" in page.verdict(summary, "contrast", COMPARE, "sharpness", "x", "y")
 
 
 def test_without_the_described_row_its_score_is_left_out_and_no_other(matched):
     bare = tables.matched(cells_of(methods=["untouched", "sft", "dopsd"]), ["sft", "dopsd"], "sft", FIDELITY, 4)
-    assert set(bare.score) == set(matched.score) - {"sharpness_kept"}
-    assert "sharpness over" not in " ".join(claims.answers(bare, COMPARE).claim)
+    assert set(bare.score) == set(matched.score) - {"contrast_kept", "blur_added"}
 
 
 def test_methods_are_called_as_their_files_say_and_scores_that_nobody_named_by_their_words():

@@ -1,6 +1,6 @@
 import pandas as pd
 import pytest
-from made_up import KEPT, QUALITY, SCENES, TRAINED
+from made_up import BINDING, KEPT, QUALITY, SCENES, TRAINED
 
 from dopsd.report import names, tables
 
@@ -10,7 +10,7 @@ FIDELITY = "concept_fidelity"
 
 def test_comparison_has_one_row_a_cell_step_and_nfe(cells):
     table = tables.comparison(cells, KINDS, 4)
-    assert list(table)[:6] == tables.WHO and set(tables.scores_of(table)) == {*SCENES, *KEPT, *QUALITY}
+    assert list(table)[:6] == tables.WHO and set(tables.scores_of(table)) == {*SCENES, *KEPT, *QUALITY, *BINDING}
     assert not table.duplicated(["method", "concept", "seed", "step", "nfe"]).any()
     assert set(table[table.method.isin(["untouched", "described"])].step) == {0}
     sft = table[(table.method == "sft") & (table.concept == "beacon") & (table.seed == 0)]
@@ -24,9 +24,8 @@ def test_summary_takes_the_last_step_and_pairs_cells_with_sft(cells):
     table = tables.summary(cells, "sft").set_index(["score", "method"])
     assert table.loc[("concept_fidelity", "sft"), "value"] == pytest.approx(0.5 + 0.05 + 0.04)
     dopsd = table.loc[("concept_fidelity", "dopsd")]
-    assert dopsd.n == 4
-    # the seeds differ by .1, the paired differences do not: pairing takes the spread out
-    assert dopsd.high - dopsd.low > 0.01
+    assert dopsd.n == 2  # concepts, each the mean of its seeds: here equal
+    assert dopsd.high - dopsd.low == pytest.approx(0, abs=1e-9)
     assert dopsd.difference == pytest.approx(0.2)
     assert dopsd.difference_high - dopsd.difference_low == pytest.approx(0, abs=1e-9)
     assert pd.isna(table.loc[("concept_fidelity", "sft"), "difference"])
@@ -58,9 +57,9 @@ def test_matched_takes_the_first_checkpoint_that_reaches_what_both_reach(cells):
     # sft reaches .5 + .04 (+ .1 for seed 1) at its last step; dopsd is above that at its first
     assert table.loc["step", "value"] == 20 and table.loc["step", "against"] == 40
     assert table.loc["concept_fidelity", "against"] == pytest.approx(0.59)
-    assert table.loc["sharpness", "difference"] == pytest.approx(0.2 - 0.02)
-    assert set(table.method) == {"dopsd"} and table.loc["leakage", "n"] == 4
-    text = tables.matched_markdown(table.reset_index(), {"sharpness": "how sharp"}, "sft")
+    assert table.loc["contrast", "difference"] == pytest.approx(0.2 - 0.02)
+    assert set(table.method) == {"dopsd"} and table.loc["leakage", "n"] == 2
+    text = tables.matched_markdown(table.reset_index(), {"contrast": "how sharp"}, "sft")
     assert "| how sharp | dopsd" in text and "+0.180 [+0.180, +0.180]" in text
     with pytest.raises(ValueError, match="no checkpoint reaches"):
         tables.first_reaching([{FIDELITY: 0.9}], FIDELITY, 0.99)
@@ -71,12 +70,10 @@ def test_matched_sets_each_checkpoint_beside_the_untouched_model(cells):
     # untouched: .1 (+ .1 for seed 1); dopsd .6 more and .02 for its step; sft .4 more and .04
     assert table.loc["fidelity_gain", "value"] == pytest.approx(0.62)
     assert table.loc["fidelity_gain", "against"] == pytest.approx(0.44)
-    assert table.loc["sharpness_kept", "value"] == pytest.approx((0.72 / 0.1 + 0.82 / 0.2) / 2)
-    assert table.loc["gap_growth_frechet", "against"] == pytest.approx((0.5 / 0.1 + 0.6 / 0.2) / 2)
-    assert table.loc["gap_growth_sharpness", "against"] == pytest.approx((0.1 / 0.5 + 0.2 / 0.6) / 2)
-    assert (
-        table.loc["sharpness_kept", "low"] < table.loc["sharpness_kept", "value"] < table.loc["sharpness_kept", "high"]
-    )
+    assert table.loc["contrast_kept", "value"] == pytest.approx((0.72 / 0.1 + 0.82 / 0.2) / 2)
+    assert table.loc["gap_growth_blur", "against"] == pytest.approx(0.4)
+    assert table.loc["gap_growth_contrast", "against"] == pytest.approx((0.1 / 0.5 + 0.2 / 0.6) / 2)
+    assert table.loc["contrast_kept", "low"] == table.loc["contrast_kept", "value"]  # concepts are equal here
 
 
 def test_losses_leave_the_times_out(repository):

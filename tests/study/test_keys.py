@@ -74,7 +74,7 @@ def test_what_a_picture_depends_on_of_its_prompt():
 
 
 def test_an_instrument_more_scores_again_and_draws_nothing(changed, params):
-    moved = set(changed(instruments=params.instruments | {"sharpness": None}))
+    moved = set(changed(instruments=params.instruments | {"blur": None}))
     assert moved == {"evaluate", "step_size", "report"}
 
 

@@ -45,7 +45,7 @@ def prompts(word: str, n: int, what: str) -> list[str]:
 
 @torch.no_grad()
 def read(drawer: Drawer, reader: Reader, who: str, word: str, n: int) -> Tensor:
-    """What the reader reads in pictures with the word, n as a thing and n as a look, from equal noise for every word: (2n, 9)."""
+    """What the reader reads in pictures with the word, n as a thing and n as a look, from noise that all share: (2n, 9)."""
     noise = torch.randn(2 * n, CHANNELS, LATENT, LATENT, generator=stream("christening noise", who))
     return reader.read(drawer.draw(who, prompts(word, n, "thing") + prompts(word, n, "look"), noise))
 
@@ -64,7 +64,7 @@ def agreement(
 
 
 def christened(models: Path, n: int) -> str:
-    """The unheard name that both turbos heed least, over n prompts as a thing and as many as a look; from now on it is "[V]"."""
+    """The unheard name that both turbos heed least, over n prompts as a thing and as many as a look; from now on "[V]"."""
     found = agreement(Drawer(models, guidance=0.0), load_reader(models / "mini-reader"), n, FEW, UNHEARD)
     best = max(found, key=lambda word: found[word])
     if best != PLACEHOLDER:

@@ -1,8 +1,8 @@
 """The recipe of the miniature, part by part: each part reads what earlier parts saved and saves its own result.
 
 reader, clip: observers. encoder -> vision -> align: the text encoder and the Qwen3-VL around it. autoencoder, then base
--> turbo and, by another seed, turbo_2: the generator. christen: which name "[V]" is. `PARTS` maps the names to the functions that the frozen DVC stages
-call.
+-> turbo and, by another seed, turbo_2: the generator. christen: which name "[V]" is. `PARTS` maps the names to the
+functions that the frozen DVC stages call.
 """
 
 from __future__ import annotations

@@ -69,7 +69,8 @@ def export(
     from `out`.
 
     kind: the backbone's name. metadata: plain texts kept inside the ComfyUI file. owner: of the seal on the other. Existing
-    files of these names are replaced; equal weights are equal bytes. UserError where the checkpoint is damaged, or does not say its rank and alpha.
+    files of these names are replaced; equal weights are equal bytes. UserError where the checkpoint is damaged, or does not
+    say its rank and alpha.
     """
     backbone, (given, settings) = named(kind), read(checkpoint)
     if lacking := {"r", "lora_alpha"} - settings.keys():

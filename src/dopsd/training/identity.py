@@ -122,7 +122,7 @@ def _pictures(mine: Sequence[str], theirs: Sequence[str]) -> list[str]:
     out = [f"{n} pictures {what}" for n, what in ((more, "more"), (gone, "gone")) if n]
     if not out:
         changed = (Counter(theirs) - Counter(mine)).total()
-        out = [f"captions or sizes of {changed} pictures" if changed else "the order of the pictures"]
+        out = [f"captions, sizes or the background of {changed} pictures" if changed else "the order of the pictures"]
     return out
 
 

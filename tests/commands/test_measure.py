@@ -123,7 +123,7 @@ def test_sets_that_cannot_be_measured_say_so(items, all_settings, tmp_path, inst
 
 
 def test_an_instrument_that_these_pictures_cannot_serve_is_said_before_anything_is_drawn(items, all_settings, tmp_path):
-    with pytest.raises(UserError, match=r"the preset: instruments\.reader: it needs prompts that the world made"):
+    with pytest.raises(UserError, match=r"preset defaults: instruments\.reader: it needs prompts that the world made"):
         job.prepare(preset_of("zimage", all_settings, {"reader": {"model": "models/mini-reader"}}), items, tmp_path)
 
 

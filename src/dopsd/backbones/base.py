@@ -106,6 +106,10 @@ class Backbone(ABC):
         """(C, h, w) of an image of this size in pixels; ValueError where the model cannot draw it."""
 
     @abstractmethod
+    def layers(self) -> list[str]:
+        """The names of the transformer's linear layers, of which a LoRA tunes some. Its weights are not opened."""
+
+    @abstractmethod
     def opened(self, kind: str) -> Any:
         """Another transformer with the untouched weights, kept or multiplied as this kind of `quantize` says."""
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoTokenizer, Qwen3Model
 
 from dopsd.backbones import quantized
@@ -93,6 +93,11 @@ class PipelineBackbone(Backbone, Generic[Settings]):
         if self._transformer is None:
             self._transformer = self.opened(self.settings.quantize)
         return self._transformer
+
+    def layers(self) -> list[str]:
+        with torch.device("meta"):
+            empty = self.transformer_class.from_config(self._shapes)
+        return [name for name, module in empty.named_modules() if isinstance(module, nn.Linear)]
 
     def opened(self, kind: str) -> Any:
         options: dict[str, Any] = {"torch_dtype": self.dtype}

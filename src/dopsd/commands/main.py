@@ -174,7 +174,6 @@ def tune(
         return
     items = _captioned(preset, pictures, captions, out)
     job.tune(preset, items, name, out, measured, _said(pictures))
-    print(f"{out}: README.md says what is there; gallery.png shows it")
 
 
 @app.command()

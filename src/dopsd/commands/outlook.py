@@ -9,7 +9,7 @@ from dopsd.backbones.base import Backbone
 from dopsd.commands import measure
 from dopsd.commands.export import RECIPE
 from dopsd.commands.tune import WORK, checked, the_method
-from dopsd.config.backbone import Model
+from dopsd.config.backbone import Backbone as Settings
 from dopsd.config.params import load_preset
 from dopsd.config.preset import Preset
 from dopsd.sets.items import Item
@@ -72,7 +72,7 @@ def _standing(out: Path, identity: Identity) -> str:
     return f"where it goes on from step {reached} of {steps}" if reached else "anew"
 
 
-def _at_hand(settings: Model) -> Model:
+def _at_hand(settings: Settings) -> Settings:
     """The same model in its folder on this machine, where the hub's files are here already."""
     if Path(settings.model).is_dir():
         return settings

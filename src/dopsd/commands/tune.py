@@ -29,7 +29,7 @@ from dopsd.sets.items import Item
 from dopsd.sets.listing import mark
 from dopsd.support import sealed
 from dopsd.support.alone import alone
-from dopsd.support.errors import printable
+from dopsd.support.errors import UserError, nearest, printable
 from dopsd.support.files import remove, replace, tidy, write_text
 from dopsd.support.text import read_text, slug
 from dopsd.training import results, texts
@@ -61,10 +61,23 @@ def checked(preset: Preset, items: Sequence[Item], measured: bool) -> tuple[Back
     quantized.check(model.quantize, backbone.device, model.compile_blocks)
     fits(model, preset.train)
     check(backbone, preset.train, processes)
+    _targets(backbone, preset)
     prompts = preset.tune.previews.prompts
     for text in (*prompts, *(t for item in items for t in item.captions.values())):
         check_words(backbone.tokenizer, text)
     return backbone, texts.check(backbone, items, needs.seen) + texts.cut(backbone, prompts)
+
+
+def _targets(backbone: Backbone, preset: Preset) -> None:
+    """UserError where a LoRA is to tune layers that the model has not: peft leaves them out in silence."""
+    layers = backbone.layers() if preset.train.tune == "lora" else []
+    for target in preset.train.lora_targets if layers else ():
+        if not any(name == target or name.endswith(f".{target}") for name in layers):
+            known = {part for name in layers for part in (name.rpartition(".")[2], ".".join(name.split(".")[-2:]))}
+            where = preset.where("train", "lora_targets")
+            raise UserError(
+                f"{where}: train.lora_targets: {target!r}: the model has no such layer{nearest(target, sorted(known))}"
+            )
 
 
 @dataclass(frozen=True)
@@ -167,6 +180,7 @@ def _run(job: Job, cut: list[str], measured: bool) -> None:
     if job.main:
         card(out, job.preset, job.items, job.name, job.said)
     job.wait()
+    _say(job, f"{out}: {CARD} says what is there; {GALLERY}.png shows it")
 
 
 def _train_and_show(job: Job, trained: bool, earlier: Path | None) -> None:

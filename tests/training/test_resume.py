@@ -332,7 +332,7 @@ def test_differences_name_the_fields(item, options, tmp_path):
     assert one.differences(of([item, other], settings=options)) == []
     assert one.differences(of([item], settings=options)) == ["1 pictures gone"]
     assert of([item], settings=options).differences(of([item, item, other], settings=options)) == ["2 pictures more"]
-    assert one.differences(of([said, other], settings=options)) == ["captions or sizes of 1 pictures"]
+    assert one.differences(of([said, other], settings=options)) == ["captions, sizes or the background of 1 pictures"]
     assert one.differences(of([other, item], settings=options)) == ["the order of the pictures"]
     assert one.differences(of([item, other], Model(dtype="y"), settings=options)) == ['backbone.dtype "x" -> "y"']
     assert one.differences(of([item, other], method="sft", settings=options))[0] == 'tune.method "dopsd" -> "sft"'

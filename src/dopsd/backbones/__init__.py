@@ -18,7 +18,12 @@ def module(name: str) -> str:
 
 def kind(settings: config.Backbone) -> type[Backbone]:
     """The class of the backbone that a section of params.yaml names."""
-    return importlib.import_module(module(settings.name)).BACKBONE  # config knows the names: none is unknown here
+    return named(settings.name)
+
+
+def named(name: str) -> type[Backbone]:
+    """The class of a backbone by its name, one that config knows."""
+    return importlib.import_module(module(name)).BACKBONE
 
 
 def load(settings: config.Backbone) -> Backbone:

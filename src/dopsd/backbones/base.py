@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,6 +15,16 @@ from torch import Tensor
 from dopsd.config.backbone import Model
 from dopsd.method import flow
 from dopsd.method.context import Context
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What of a prompt is read. tokens: of all that the prompt is put into, with the picture's where one is seen; limit: how
+    many of them are read, the first; kept: the part of the prompt that is among these."""
+
+    tokens: int
+    limit: int
+    kept: str
 
 
 class Backbone(ABC):
@@ -43,6 +54,20 @@ class Backbone(ABC):
     @abstractmethod
     def transformer(self, module: Any) -> None:
         """None: opened anew at the next use."""
+
+    @property
+    @abstractmethod
+    def tokenizer(self) -> Any:
+        """Of the text encoder, which is not opened for it."""
+
+    @abstractmethod
+    def reads(self, prompt: str) -> Reading:
+        """What the student reads of a prompt, as does the model that draws. The encoders are not opened."""
+
+    @abstractmethod
+    def teacher_reads(self, prompt: str, size: tuple[int, int], edited: bool = False) -> Reading:
+        """What the teacher reads of a prompt beside a picture of this size (height, width). edited: it sees input pictures,
+        too. UserError where it would refuse to. The encoders are not opened."""
 
     @property
     @abstractmethod
@@ -81,6 +106,10 @@ class Backbone(ABC):
         """(C, h, w) of an image of this size in pixels; ValueError where the model cannot draw it."""
 
     @abstractmethod
+    def layers(self) -> list[str]:
+        """The names of the transformer's linear layers, of which a LoRA tunes some. Its weights are not opened."""
+
+    @abstractmethod
     def opened(self, kind: str) -> Any:
         """Another transformer with the untouched weights, kept or multiplied as this kind of `quantize` says."""
 
@@ -90,8 +119,9 @@ class Backbone(ABC):
 
     @classmethod
     @abstractmethod
-    def save_lora(cls, folder: Path, layers: dict[str, Tensor], settings: dict) -> None:
-        """Write an adapter's weights, with its rank and alpha in `settings`, as the pipeline's own LoRA file."""
+    def save_lora(cls, folder: Path, layers: dict[str, Tensor], settings: dict, name: str | None = None) -> None:
+        """Write an adapter's weights, with its rank and alpha in `settings`, as the pipeline's own LoRA file. name: of the
+        file; the usual one if not given."""
 
     def shift(self, steps: int, size: Sequence[int]) -> float | None:
         """mu of a scheduler that shifts by the picture's size, in `steps` steps; None where its shift is fixed."""

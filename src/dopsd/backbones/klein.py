@@ -16,6 +16,7 @@ from diffusers.pipelines.flux2.pipeline_flux2_klein import Flux2KleinPipeline, c
 from PIL.Image import Image
 from torch import Tensor
 
+from dopsd.backbones.base import Reading
 from dopsd.backbones.pipeline import PipelineBackbone
 from dopsd.config import backbone as config
 from dopsd.method import flow
@@ -33,7 +34,7 @@ class Klein(PipelineBackbone[config.Klein]):
     """See `Backbone`. settings: the section `backbone` of params.yaml."""
 
     pipeline, transformer_class, vae_class = Flux2KleinPipeline, Flux2Transformer2DModel, AutoencoderKLFlux2
-    comfy = "transformer."
+    comfy, thinking = "transformer.", False
 
     def latent_channels(self) -> int:
         return 4 * self.vae.config.latent_channels  # of patches of 2 x 2
@@ -55,7 +56,7 @@ class Klein(PipelineBackbone[config.Klein]):
             raise UserError("backbone klein reads fixed layers (backbone.text_layers); leave probe.layers empty")
         pictures = [tuple(r) for r in references] if references else [()] * len(prompts)
         if images is not None:
-            instruction = self.settings.edit_instruction if any(pictures) else self.settings.identity_instruction
+            instruction = self._instruction(any(pictures))
             prompts = [instruction.format(prompt=p) for p in prompts]
             pictures = [(*r, image) for r, image in zip(pictures, images, strict=True)]
         once = {id(p): self.encode(from_pil(p)[None])[0].cpu() for seen in pictures for p in seen}
@@ -63,6 +64,12 @@ class Klein(PipelineBackbone[config.Klein]):
             Condition(features, tuple(once[id(p)] for p in seen))
             for features, seen in zip(self._text_features(prompts), pictures, strict=True)
         ]
+
+    def _instruction(self, edited: bool) -> str:
+        return self.settings.edit_instruction if edited else self.settings.identity_instruction
+
+    def teacher_reads(self, prompt: str, size: tuple[int, int], edited: bool = False) -> Reading:
+        return self._read(prompt, self._instruction(edited))
 
     def _text_features(self, prompts: Sequence[str]) -> list[Tensor]:
         """As the pipeline: padded to the maximum, and the padding is read like every other token."""

@@ -11,16 +11,17 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 from diffusers.schedulers.scheduling_flow_match_euler_discrete import FlowMatchEulerDiscreteScheduler
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoTokenizer, Qwen3Model
 
 from dopsd.backbones import quantized
-from dopsd.backbones.base import Backbone
+from dopsd.backbones.base import Backbone, Reading
 from dopsd.backbones.hub import load_part
 from dopsd.config.backbone import Model
 from dopsd.support.errors import UserError
 
 Settings = TypeVar("Settings", bound=Model)
+MARK = "\ufffc" * 4  # in the place of a prompt, to see where it stands; no prompt's text
 
 
 def device(name: str) -> torch.device:
@@ -54,6 +55,7 @@ class PipelineBackbone(Backbone, Generic[Settings]):
     pipeline: ClassVar[Any]  # classes of diffusers; Any, as in `hub.load_part`
     transformer_class: ClassVar[Any]
     vae_class: ClassVar[Any]
+    thinking: ClassVar[bool]  # what the pipeline tells its chat template
 
     def __init__(self, settings: Settings):
         self._settings = settings
@@ -73,6 +75,7 @@ class PipelineBackbone(Backbone, Generic[Settings]):
         self.vae.to(self.device)
         self.scheduler = self.part(FlowMatchEulerDiscreteScheduler, "scheduler")
         self._text: tuple[Any, Any] | None = None
+        self._tokenizer: Any = None
 
     @property
     def settings(self) -> Settings:
@@ -95,6 +98,11 @@ class PipelineBackbone(Backbone, Generic[Settings]):
         if self._transformer is None:
             self._transformer = self.opened(self.settings.quantize)
         return self._transformer
+
+    def layers(self) -> list[str]:
+        with torch.device("meta"):
+            empty = self.transformer_class.from_config(self._shapes)
+        return [name for name, module in empty.named_modules() if isinstance(module, nn.Linear)]
 
     def opened(self, kind: str) -> Any:
         options: dict[str, Any] = {"torch_dtype": self.dtype}
@@ -124,14 +132,45 @@ class PipelineBackbone(Backbone, Generic[Settings]):
         """Put parts that compute the same in place of those that torch.compile cannot fuse."""
 
     @property
+    def tokenizer(self) -> Any:
+        """Loaded at the first use, and small: it stays."""
+        if self._tokenizer is None:
+            tokenizer = self.part(AutoTokenizer, "tokenizer")
+            if not tokenizer.chat_template:
+                raise UserError(
+                    f"{self.settings.model}/tokenizer: no chat template, so prompts cannot be put as the model knows them; "
+                    "add it"
+                )
+            self._tokenizer = tokenizer
+        return self._tokenizer
+
+    @property
     def text(self) -> tuple[Any, Any]:
         """Tokenizer and text encoder, loaded at the first use."""
         if self._text is None:
             encoder = self.part(Qwen3Model, "text_encoder", dtype=self.dtype).eval().requires_grad_(False)
-            tokenizer = self.part(AutoTokenizer, "tokenizer")
-            self._check_text(tokenizer, encoder.config)
-            self._text = tokenizer, encoder.to(self.device)
+            self._check_text(self.tokenizer, encoder.config)
+            self._text = self.tokenizer, encoder.to(self.device)
         return self._text
+
+    def turn(self, prompt: str) -> str:
+        """A prompt as the pipeline puts it to its text encoder: in the chat template."""
+        said = [{"role": "user", "content": prompt}]
+        options = {"tokenize": False, "add_generation_prompt": True, "enable_thinking": self.thinking}
+        return self.tokenizer.apply_chat_template(said, **options)
+
+    def reads(self, prompt: str) -> Reading:
+        return self._read(prompt, "{prompt}")
+
+    def _read(self, prompt: str, instruction: str) -> Reading:
+        """What is read of a prompt that an instruction holds: a turn's first tokens, as many as the pipeline takes."""
+        limit = self.settings.student_tokens
+        turn = self.turn(instruction.format(prompt=prompt))
+        places = self.tokenizer(turn, return_offsets_mapping=True, verbose=False).offset_mapping
+        if len(places) <= limit:
+            return Reading(len(places), limit, prompt)
+        start = self.turn(instruction.format(prompt=MARK)).index(MARK)
+        return Reading(len(places), limit, prompt[: max(0, places[limit - 1][1] - start)])
 
     def _check_text(self, tokenizer: Any, encoder: Any) -> None:
         """UserError where tokenizer, text encoder and transformer are not of one model."""
@@ -145,10 +184,6 @@ class PipelineBackbone(Backbone, Generic[Settings]):
             raise UserError(
                 f"{model}: its tokenizer has {len(tokenizer)} words, and its text encoder {encoder.vocab_size}; the two "
                 "are not of one model"
-            )
-        if not tokenizer.chat_template:
-            raise UserError(
-                f"{model}/tokenizer: no chat template, so prompts cannot be put as the model knows them; add it"
             )
 
     @abstractmethod
@@ -184,7 +219,7 @@ class PipelineBackbone(Backbone, Generic[Settings]):
             raise ValueError(f"height and width must be multiples of {multiple}, not {height} and {width}")
 
     @classmethod
-    def save_lora(cls, folder: Path, layers: dict[str, Tensor], settings: dict) -> None:
+    def save_lora(cls, folder: Path, layers: dict[str, Tensor], settings: dict, name: str | None = None) -> None:
         cls.pipeline.save_lora_weights(
-            folder, transformer_lora_layers=layers, transformer_lora_adapter_metadata=settings
+            folder, transformer_lora_layers=layers, weight_name=name, transformer_lora_adapter_metadata=settings
         )

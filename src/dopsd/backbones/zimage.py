@@ -19,6 +19,7 @@ from PIL.Image import Image
 from torch import Tensor
 from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 
+from dopsd.backbones.base import Reading
 from dopsd.backbones.hub import load_part
 from dopsd.backbones.pipeline import PipelineBackbone
 from dopsd.backbones.vlm import user_turn
@@ -58,11 +59,12 @@ class ZImage(PipelineBackbone[config.ZImage]):
     """See `Backbone`. settings: the section `backbone` of params.yaml."""
 
     pipeline, transformer_class, vae_class = ZImagePipeline, ZImageTransformer2DModel, AutoencoderKL
-    comfy = "diffusion_model."
+    comfy, thinking = "diffusion_model.", True
 
     def __init__(self, settings: config.ZImage):
         super().__init__(settings)
         self._vlm: tuple[Any, Any] | None = None
+        self._processor: Any = None
 
     def ease(self, transformer: Any) -> None:
         for block in (*transformer.noise_refiner, *transformer.context_refiner, *transformer.layers):
@@ -79,6 +81,34 @@ class ZImage(PipelineBackbone[config.ZImage]):
         return self._shapes["cap_feat_dim"], 1
 
     @property
+    def processor(self) -> Any:
+        """The VLM's, with pictures of the size that the teacher sees; loaded at the first use."""
+        if self._processor is None:
+            processor = load_part(AutoProcessor, self.settings.vlm, self.settings.vlm_revision, "VLM's processor")
+            pixels = {"shortest_edge": self.settings.min_pixels, "longest_edge": self.settings.max_pixels}
+            processor.image_processor.size = pixels
+            self._processor = processor
+        return self._processor
+
+    def teacher_reads(self, prompt: str, size: tuple[int, int], edited: bool = False) -> Reading:
+        parts = [{"type": "image"}, {"type": "text", "text": prompt}]
+        turn = [{"role": "user", "content": parts}]
+        text = self.processor.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+        words = len(self.processor.tokenizer(text, verbose=False).input_ids) - 1  # one stands for the picture's
+        seen = self.processor.image_processor
+        tokens = words + seen.get_number_of_image_patches(*size) // seen.merge_size**2
+        return Reading(self._seen(tokens, prompt), self.settings.teacher_tokens, prompt)
+
+    def _seen(self, tokens: int, prompt: str) -> int:
+        """How many tokens a picture with its prompt is; UserError where the teacher does not read so many."""
+        if tokens > self.settings.teacher_tokens:
+            raise UserError(
+                f"a picture with its prompt is {tokens} tokens, more than backbone.teacher_tokens "
+                f"{self.settings.teacher_tokens}; lower backbone.max_pixels or shorten the prompt {prompt[:60]!r}"
+            )
+        return tokens
+
+    @property
     def vlm(self) -> tuple[Any, Any]:
         """Processor and Qwen3-VL around the pipeline's own text encoder, loaded at the first use."""
         if self._vlm is None:
@@ -92,10 +122,7 @@ class ZImage(PipelineBackbone[config.ZImage]):
                     f"backbone.vlm {source}: its language model does not fit the text encoder of {self.settings.model} "
                     f"({' '.join(str(error).split())[:300]}); name the VLM of the same family and size"
                 ) from None
-            processor = load_part(AutoProcessor, source, revision, "VLM's processor")
-            pixels = {"shortest_edge": self.settings.min_pixels, "longest_edge": self.settings.max_pixels}
-            processor.image_processor.size = pixels
-            self._vlm = processor, model.eval().requires_grad_(False).to(self.device)
+            self._vlm = self.processor, model.eval().requires_grad_(False).to(self.device)
         return self._vlm
 
     def free_encoders(self) -> None:
@@ -127,12 +154,7 @@ class ZImage(PipelineBackbone[config.ZImage]):
     def _text_features(self, prompts: Sequence[str], layer: int) -> Context:
         """As `ZImagePipeline._encode_prompt`, padded to the longest prompt instead of always to the maximum."""
         tokenizer, encoder = self.text
-        turns = [
-            tokenizer.apply_chat_template(
-                [{"role": "user", "content": p}], tokenize=False, add_generation_prompt=True, enable_thinking=True
-            )
-            for p in prompts
-        ]
+        turns = [self.turn(p) for p in prompts]
         limit = {"truncation": True, "max_length": self.settings.student_tokens}
         inputs = tokenizer(turns, padding=True, return_tensors="pt", **limit).to(self.device)
         real = inputs.attention_mask.bool()
@@ -143,12 +165,7 @@ class ZImage(PipelineBackbone[config.ZImage]):
         """One user turn, image first, no system prompt; every token's features, the image's included: (length, width)."""
         processor, model = self.vlm
         inputs = user_turn(processor, [image], prompt).to(self.device)
-        length = inputs["input_ids"].shape[1]
-        if length > self.settings.teacher_tokens:
-            raise UserError(
-                f"a picture with its prompt is {length} tokens, more than backbone.teacher_tokens "
-                f"{self.settings.teacher_tokens}; lower backbone.max_pixels or shorten the prompt {prompt[:60]!r}"
-            )
+        self._seen(inputs["input_ids"].shape[1], prompt)
         return Condition(model.model(**inputs, output_hidden_states=True, use_cache=False).hidden_states[layer][0])
 
     def velocity(self, x: Tensor, t: Tensor, context: Context) -> Tensor:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from dopsd.support import paths
 from dopsd.support.errors import Usage, UserError
 
 LONGEST = 20_000  # characters of a text: far more than any model reads
@@ -41,6 +42,26 @@ def new_folder(out: Path, option: str = "--out") -> Path:
     if out.exists() and not out.is_dir():
         raise UserError(f"{option} {out}: a file, not a folder; name another")
     _writable(out, option)
+    return out
+
+
+def own_folder(out: Path, option: str = "--out") -> Path:
+    """A folder that a run is to have for itself; UserError where others' files are in it, or where a study keeps its own."""
+    from dopsd.sets.listing import marked
+
+    new_folder(out, option)
+    if out.is_dir() and not marked(out):
+        others = sorted(f.name for f in out.iterdir() if not f.name.startswith("."))
+        if others:
+            shown = ", ".join(others[:3]) + ", ..." * (len(others) > 3)
+            raise UserError(f"{option} {out}: holds files that are not of a run of this ({shown}); name a new folder")
+    real = out.resolve()
+    for study in real.parents:
+        kept = next((p for p in paths.OWN if real.is_relative_to(study / p)), None)
+        if kept and (study / "dvc.yaml").is_file():
+            raise UserError(
+                f"{option} {out}: `dvc repro` keeps {study / kept} and may remove what is there; name another"
+            )
     return out
 
 

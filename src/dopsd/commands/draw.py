@@ -8,11 +8,14 @@ from pathlib import Path
 import torch
 
 from dopsd import backbones
-from dopsd.commands.tune import show
+from dopsd.commands.gallery import show
 from dopsd.config.preset import Preset
 from dopsd.evaluation import drawing
+from dopsd.support.errors import printable
 from dopsd.support.seeds import stream
-from dopsd.training.weights import put
+from dopsd.training import lora as adapter
+from dopsd.training import texts
+from dopsd.training.weights import WHOLE, put
 
 
 def draw(
@@ -27,11 +30,16 @@ def draw(
 ) -> None:
     """Write a figure with a row a model and number of steps: the untouched model, and the one with the weights of `lora`.
 
-    nfe: steps; None, like size (pixels a side): the preset's. All rows share the prompt and the noise.
+    nfe: steps; None, like size (pixels a side): the preset's. All rows share the prompt and the noise. A prompt that is
+    longer than what the model reads is said, and weights that are damaged before anything is drawn.
     """
     steps, side = nfe or [preset.tune.nfe], size or preset.tune.size
     model = backbones.load(preset.backbone)
-    drawing.check_words(model.text[0], prompt)
+    drawing.check_words(model.tokenizer, prompt)
+    if lora and not (lora / WHOLE).exists():
+        adapter.read(lora)
+    for line in texts.cut(model, [prompt]):
+        print(printable(f"cut: {line}"))
     contexts = model.context([prompt]) * pictures
     model.free_encoders()
     noise = torch.randn(pictures, *model.latent_shape(side, side), generator=stream("draw", seed))

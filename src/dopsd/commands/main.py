@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,20 +19,28 @@ from dopsd.support.text import slug
 
 if TYPE_CHECKING:
     from dopsd.sets.folder import Pictures
+    from dopsd.sets.items import Item
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 Backbone = Annotated[str, typer.Option(help=f"a preset ({', '.join(names())}) or a .yaml file of the same form")]
 Changes = Annotated[list[str] | None, typer.Option("--set", help="change a field of the preset: train.steps=500")]
 
 
-def _preset(backbone: str, changes: list[str] | None, **options: float | None) -> Preset:
+def _preset(backbone: str, changes: list[str] | None, **options: float | str | None) -> Preset:
     """options: fields of the preset, SECTION__FIELD, that have an option of their own."""
-    given = []
+    given, changes = [], changes or []
     for name, value in options.items():
         section, _, field = name.partition("__")
         if value is not None:
             given.append(option(f"{section}.{field}", value, f"--{field.replace('_', '-')} {value}"))
-    return load_preset(backbone, changes or [], given)
+    preset = load_preset(backbone, changes, given)
+    rank, alpha = (tuple(c for c in changes if c.startswith(f"train.{f}=")) for f in ("lora_rank", "lora_alpha"))
+    if not rank or alpha:
+        return preset
+    before = load_preset(backbone, [c for c in changes if c not in rank], given).train
+    follows = before.lora_alpha / before.lora_rank * preset.train.lora_rank
+    given.append(option("train.lora_alpha", follows, f"--set {rank[-1]}"))
+    return load_preset(backbone, changes, given)
 
 
 def _ready(preset: Preset) -> Preset:
@@ -47,34 +56,27 @@ def _ready(preset: Preset) -> Preset:
     return preset
 
 
-def _items(
-    preset: Preset,
-    images: Path,
-    name: str,
-    captions: str,
-    out: Path,
-    background: str = "white",
-    trigger: str | None = None,
-) -> Pictures:
-    """The pictures of a folder with captions for all of them, after what is taken and left out is printed.
+def _pictures(preset: Preset, images: Path, name: str, captions: str, out: Path) -> Pictures:
+    """The pictures of a folder with the captions that are there, after what is taken and left out is printed.
 
-    captions: "name" or "vlm", for pictures without. out: where the run writes. background: under what is transparent.
-    trigger: the word that names the concept in the captions, in place of [V].
+    captions: "name" or "vlm", for pictures without. out: where the run writes.
     """
     from dataclasses import replace
 
-    from dopsd.commands.captions import who, writer
+    from dopsd.commands.captions import who
     from dopsd.commands.measure import processes
     from dopsd.sets import folder
-    from dopsd.sets.captions import kept, renamed, with_captions
+    from dopsd.sets.captions import PLACEHOLDER, renamed
 
     if captions not in ("name", "vlm"):
         raise UserError(f"--captions {captions!r}; choose name or vlm")
-    by = who(preset.backbone) if captions == "vlm" else ""
-    state = processes(preset.backbone)
-    pictures = folder.read_pictures(images, name, preset.tune.size, background, out)
-    if trigger is not None:
-        pictures = replace(pictures, items=renamed(pictures.items, trigger))
+    if captions == "vlm":
+        who(preset.backbone)
+    state, how = processes(preset.backbone), preset.tune
+    pictures = folder.read_pictures(images, name, how.size, how.background, out)
+    if how.trigger != PLACEHOLDER:
+        notes = [*pictures.notes, f"captions: {how.trigger!r} is read as {PLACEHOLDER}, the word that is trained"]
+        pictures = replace(pictures, items=renamed(pictures.items, how.trigger), notes=notes)
     missing = [i.file.name for i in pictures.items if not i.captions]
     if state.is_main_process:
         for line in pictures.said():
@@ -82,11 +84,37 @@ def _items(
         if missing:
             few = ", ".join(missing[:3]) + ", ..." * (len(missing) > 3)
             print(printable(f"{len(missing)} without a caption ({few}): --captions {captions}"))
-    if not missing or captions == "name":
-        return replace(pictures, items=with_captions(pictures.items))
-    with state.main_process_first():  # one process writes, all read
-        write = kept(lambda: writer(preset.backbone), out / "captions.json", by)
-        return replace(pictures, items=with_captions(pictures.items, write))
+    return pictures
+
+
+def _captioned(preset: Preset, pictures: Pictures, captions: str, out: Path) -> list[Item]:
+    """The pictures with captions for all of them; a VLM's are kept in `out`."""
+    from contextlib import ExitStack
+
+    from dopsd.commands.captions import who, writer
+    from dopsd.commands.measure import processes
+    from dopsd.sets.captions import kept, with_captions
+    from dopsd.sets.listing import mark
+    from dopsd.support.alone import alone
+
+    if captions == "name" or all(i.captions for i in pictures.items):
+        return with_captions(pictures.items)
+    with processes(preset.backbone).main_process_first(), ExitStack() as held:  # one process writes, all read
+
+        def opened() -> Callable[[Item], str]:
+            write = writer(preset.backbone)
+            held.enter_context(alone(out, "a writer of captions"))
+            mark(out)
+            return write
+
+        return with_captions(pictures.items, kept(opened, out / "captions.json", who(preset.backbone)))
+
+
+def _said(pictures: Pictures) -> list[str]:
+    """What the card says of the pictures: the same however often a run was stopped."""
+    from dopsd.sets.listing import OWN
+
+    return [line for line in pictures.said() if not line.endswith(OWN)]
 
 
 @app.command()
@@ -118,19 +146,34 @@ def tune(
     captions: Annotated[
         str, typer.Option(help='for pictures without: "name" says only [V], "vlm" lets the VLM write')
     ] = "name",
+    trigger: Annotated[
+        str | None, typer.Option(help="the word that names the concept in the captions, if it is not [V]: sks")
+    ] = None,
+    background: Annotated[
+        str | None, typer.Option(help='under what is transparent: white, if not given, or "#rrggbb"')
+    ] = None,
     measured: Annotated[bool, typer.Option("--measure/--no-measure", help="score the result (see `measure`)")] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be trained, and write nothing")] = False,
     changes: Changes = None,
 ) -> None:
-    """Fine-tune on the pictures of a folder; Ctrl-C saves, the same command goes on."""
-    arguments.text(name, "--name")
-    preset = _preset(backbone, changes, tune__size=size, tune__learning_rate=learning_rate, train__steps=steps)
-    out = arguments.new_folder(out or Path("tuned") / slug(name))
+    """Fine-tune on the pictures of a folder; Ctrl-C saves, the same command goes on, with more --steps after the end, too."""
+    file = slug(arguments.text(name, "--name"))
+    options = {"tune__size": size, "tune__learning_rate": learning_rate, "train__steps": steps}
+    preset = _preset(backbone, changes, **options, tune__trigger=trigger, tune__background=background)
+    out = arguments.own_folder(out or Path("tuned") / file)
     from dopsd.commands import tune as job
 
     _ready(preset)
-    pictures = _items(preset, images, name, captions, out)
-    job.tune(preset, pictures.items, name, out, measured)
-    print(f"{out}: README.md says what is there; gallery.png shows it")
+    pictures = _pictures(preset, images, name, captions, out)
+    if dry_run:
+        from dopsd.commands.outlook import outlook
+        from dopsd.sets.captions import with_captions
+
+        known = with_captions(pictures.items) if captions == "name" else [i for i in pictures.items if i.captions]
+        print("\n".join(map(printable, outlook(preset, known, out, measured))))
+        return
+    items = _captioned(preset, pictures, captions, out)
+    job.tune(preset, items, name, out, measured, _said(pictures))
 
 
 @app.command()
@@ -149,15 +192,16 @@ def measure(
     preset = _preset(str(arguments.finished(folder) / "preset.yaml"), changes)
     from dopsd.commands import measure as job
     from dopsd.commands import tune as tuning
+    from dopsd.support.alone import alone
 
     _ready(preset)
     written = "vlm" if (folder / "captions.json").exists() else "name"
-    items = _items(preset, images, name, written, folder).items
-    job.measure(preset, items, folder, tuning.weights(folder, preset))
-    if not job.processes(preset.backbone).is_main_process:
-        return
-    tuning.card(folder, preset, items, name)
-    print(f"{folder / job.FILE}: scores; {folder}/README.md shows them")
+    pictures = _pictures(preset, images, name, written, folder)
+    with alone(folder, "a measuring"):
+        items = _captioned(preset, pictures, written, folder)
+        tuning.measure_again(preset, items, name, folder, _said(pictures))
+    if job.processes(preset.backbone).is_main_process:
+        print(f"{folder / job.FILE}: scores; {folder}/README.md shows them")
 
 
 @app.command()
@@ -210,16 +254,19 @@ def export(
     checkpoint: Annotated[Path, typer.Argument(help="a folder step-XXXX of a training")],
     out: Annotated[Path, typer.Option(help="the folder for the files")],
     name: Annotated[str, typer.Option(help="of the ComfyUI file")],
-    backbone: Backbone = "zimage",
+    backbone: Annotated[
+        str | None, typer.Option(help="the preset of its model, where the checkpoint does not say it")
+    ] = None,
 ) -> None:
     """Write a checkpoint's LoRA for diffusers and for ComfyUI, at strength 1.0."""
     arguments.new_folder(out)
-    arguments.text(name, "--name")
-    file, preset = slug(name), _preset(backbone, None)
-    from dopsd.backbones import kind
+    file = slug(arguments.text(name, "--name"))
+    asked = _preset(backbone, None).backbone.name if backbone else None
+    if (out / "preset.yaml").exists():
+        raise UserError(f"--out {out}: a finished training with its own LoRA is there; name a new folder")
     from dopsd.commands import export as files
 
-    written = files.export(kind(preset.backbone), checkpoint, out, file, {})
+    written = files.export(files.backbone_of(checkpoint, asked), checkpoint, out, file, {})
     print("\n".join(str(out / f) for f in written))
 
 

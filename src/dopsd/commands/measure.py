@@ -21,9 +21,11 @@ from dopsd.sets.items import Item, by_name
 from dopsd.study.draw import draw_cell
 from dopsd.study.score import TABLE, score_pictures
 from dopsd.support.errors import UserError
-from dopsd.support.files import read_table, rounded, write_json
+from dopsd.support.files import read_json, read_table, rounded, write_json
+from dopsd.training.identity import Identity
 
 FILE, PROMPTS, PICTURES = "measured.json", "prompts.jsonl", "pictures"
+CHECKPOINTS = "checkpoints"  # of a finished training
 
 
 def processes(backbone: Model) -> PartialState:
@@ -37,17 +39,32 @@ def panel(preset: Preset) -> Panel:
     return Panel(preset.instruments, named_device(preset.backbone.device), preset.where)
 
 
-def prepare(preset: Preset, items: list[Item], out: Path) -> list[Row]:
-    """The instruments' files, and the prompts in out/prompts.jsonl, written now if they are not there. In all processes;
-    UserError where something cannot be had, or where the set is none that can be measured."""
-    editing = any(item.inputs for item in items)
+def check(preset: Preset, items: list[Item]) -> None:
+    """UserError where a set is none that can be measured, or where its prompts cannot be made. Opens and writes nothing."""
+    editing, wanted = any(item.inputs for item in items), preset.prompts
     if not editing and not any(PLACEHOLDER in text for item in items for text in item.captions.values()):
         raise UserError(
             "no caption names [V], so measuring would ask for a word that is never trained: write [V] where the captions "
-            "name the concept, or add --no-measure"
+            "name the concept (--trigger WORD if they name it otherwise), or add --no-measure"
         )
-    if preset.prompts.source == "world":
+    if wanted.source == "world":
         raise UserError("prompts.source world: pictures have no world; choose vlm, captions or files")
+    if wanted.source == "files":
+        _by_hand(preset)
+        return
+    by_pictures.listed(wanted.ordinary_list, wanted.ordinary)
+    if wanted.source == "captions" and not editing:
+        by_pictures.by_captions(items, wanted.given, wanted.new)
+
+
+def _by_hand(preset: Preset) -> list[Row]:
+    return rows.read(Path(preset.prompts.folder or "") / PROMPTS, "write it there, or choose another prompts.source")
+
+
+def prepare(preset: Preset, items: list[Item], out: Path) -> list[Row]:
+    """The instruments' files, and the prompts in out/prompts.jsonl, written now if they are not there. In all processes;
+    UserError where something cannot be had, or where the set is none that can be measured."""
+    check(preset, items)
     with processes(preset.backbone).main_process_first():
         looking, file = panel(preset), out / PROMPTS
         looking.fetch()
@@ -90,13 +107,29 @@ def _fit(asked: list[Row], items: list[Item], file: Path) -> None:
 def _written(preset: Preset, items: list[Item]) -> list[Row]:
     wanted = preset.prompts
     if wanted.source == "files":
-        return rows.read(Path(wanted.folder or "") / PROMPTS, "write it there, or choose another prompts.source")
+        return _by_hand(preset)
     texts = by_pictures.listed(wanted.ordinary_list, wanted.ordinary)
     writer = wanted.writer if wanted.source == "vlm" and not any(i.inputs for i in items) else None
     ask = Vlm.beside(preset.backbone, writer.model, writer.revision).ask if writer else None
     pairs = by_pictures.written(items, wanted, ask)
     concept = by_pictures.for_concept("concept", items, pairs, wanted.noises, wanted.seed)
     return [*concept, *by_pictures.ordinary(texts, preset.tune.size, wanted.seed)]
+
+
+def training(out: Path) -> str | None:
+    """Which training is finished in a folder, see `training.identity`; None where it does not say."""
+    found = Identity.read(out / CHECKPOINTS)
+    return found.name if found else None
+
+
+def scored(out: Path) -> bool:
+    """Whether the training that is finished in a folder is measured: it, and not another one."""
+    return (out / FILE).exists() and read_json(out / FILE).get("training") == training(out)
+
+
+def scores_of(out: Path) -> dict[str, dict]:
+    """Its scores; none where it is not measured."""
+    return read_json(out / FILE).get("scores", {}) if scored(out) else {}
 
 
 def measure(preset: Preset, items: list[Item], out: Path, weights: Path) -> dict[str, dict]:
@@ -118,7 +151,7 @@ def measure(preset: Preset, items: list[Item], out: Path, weights: Path) -> dict
         score_pictures([mine], plain, asked, 0, items, None, preset.instruments, out, device)
         n = {kind: len(of_kind(asked, kind)) for kind in kinds}
         scores = rounded(compared(read_table(out / TABLE), looking.scores, step, n))
-        facts = {"nfe": nfe, "prompts": n}
+        facts = {"nfe": nfe, "prompts": n, "training": training(out)}
         facts |= {"instruments": {name: s.model_dump(mode="json") for name, s in looking.settings.items()}}
         write_json(facts | {"scores": scores}, out / FILE)
     state.wait_for_everyone()

@@ -12,7 +12,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from dopsd.config.backbone import Backbone
 from dopsd.config.section import Count, File, Name, Positive, Said, Section, Seed, Side, Steps, Tree
@@ -39,8 +39,21 @@ class Tune(Section):
     seed: Seed
     size: Side
     nfe: Steps
+    background: Said
+    trigger: Said
     license: Said
     previews: Previews
+
+    @field_validator("background")
+    @classmethod
+    def _is_a_colour(cls, text: str) -> str:
+        from dopsd.support.opener import colour  # here: a command that opens no picture need not wait for numpy
+
+        try:
+            colour(text)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        return text
 
 
 class Preset(File):

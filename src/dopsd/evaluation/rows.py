@@ -19,6 +19,7 @@ from torch import Tensor
 
 from dopsd.config.section import Said, Section, Seed, Share, Side, validated
 from dopsd.support.errors import UserError
+from dopsd.support.files import write_text
 from dopsd.support.text import json_lines
 
 NEW = "new"  # the concept in a new picture
@@ -70,8 +71,7 @@ class Row(Section):
 def write(rows: Iterable[Row], file: Path) -> None:
     """A JSON object a line, without the fields that say nothing."""
     lines = [json.dumps(r.model_dump(mode="json", exclude_defaults=True), ensure_ascii=False) + "\n" for r in rows]
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("".join(lines), encoding="utf-8")
+    write_text("".join(lines), file)
 
 
 def read(file: Path, missing: str = "run `dvc repro prompts`") -> list[Row]:

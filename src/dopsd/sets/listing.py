@@ -22,6 +22,7 @@ UNREAD = frozenset(
 SYSTEM = {"@eadir": "thumbnails", "thumbnails": "thumbnails", "thumbs.db": "thumbnails"}
 SYSTEM |= dict.fromkeys(("__macosx", "desktop.ini", "$recycle.bin", "lost+found"), "a system's own")
 SYSTEM |= dict.fromkeys(("system volume information",), "a system's own")
+OWN = "where this run writes (--out)"
 MASK, THUMBNAIL = "a mask of another picture", "a thumbnail of another picture"
 DERIVED = re.compile(
     r"(?P<base>.+?)(?:(?P<label>-(?:mask|cond)label)|(?P<mask>[-_.]mask)|[-_.]thumb(?:nail)?|-\d+x\d+)"
@@ -130,7 +131,7 @@ def _folder(path: Path, root: Path, out: Path | None, seen: set[Path]) -> str | 
     """Why a folder is left out, if it is."""
     real = path.resolve()
     if real == out:
-        return "where this run writes (--out)"
+        return OWN
     if real in seen or (path.is_symlink() and (real.is_relative_to(root) or root.is_relative_to(real))):
         return "a link to a folder that is looked through itself"
     return "a dopsd run wrote it" if marked(path) else None

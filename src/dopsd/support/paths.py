@@ -25,6 +25,16 @@ PROMPT_SHEETS = PICTURES / "prompts"
 CONCEPTS = Path("data/concepts")
 PROMPTS = Path("data/prompts")
 TABLE = Path("samples/scores.parquet")  # every score of every picture of every cell, the long table
+OWN = (
+    CONCEPTS,
+    PROMPTS,
+    LORA,
+    STORE,
+    WORK,
+    PICTURES_OF_CELLS,
+    SCORES,
+    Path("reports"),
+)  # folders that are a study's alone
 
 
 def prompts(concept: str) -> Path:

@@ -122,7 +122,7 @@ def _pictures(mine: Sequence[str], theirs: Sequence[str]) -> list[str]:
     out = [f"{n} pictures {what}" for n, what in ((more, "more"), (gone, "gone")) if n]
     if not out:
         changed = (Counter(theirs) - Counter(mine)).total()
-        out = [f"captions or sizes of {changed} pictures" if changed else "the order of the pictures"]
+        out = [f"captions, sizes or the background of {changed} pictures" if changed else "the order of the pictures"]
     return out
 
 
@@ -133,8 +133,21 @@ def claim(work: Path, identity: Identity, exclusive: bool) -> Path:
     where it is beyond the last step; and, if `exclusive`, where another one stands in `work`: what differs, and what there is
     to choose.
     """
+    folder, other = work / identity.name, begun(work, identity, exclusive)
+    if other and other != folder:
+        remove(other / LOG_FILE)  # it is not finished any more
+        replace(other, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    identity.write(folder)
+    return folder
+
+
+def begun(work: Path, identity: Identity, exclusive: bool) -> Path | None:
+    """The folder of the training that `claim` would go on with; None where there is none. UserError as there."""
     folder, last = work / identity.name, identity.parts["train"].get("steps", 0)
-    for other, found in [] if folder.exists() else _begun(work, exclusive):
+    if folder.exists():
+        return folder
+    for other, found in _begun(work, exclusive):
         if found.course != identity.course or not state.kept(other):
             if exclusive:
                 raise UserError(_in_the_way(other, found, identity))
@@ -144,12 +157,8 @@ def claim(work: Path, identity: Identity, exclusive: bool) -> Path:
                 f"{other}: the training there is at step {reached}, beyond the {last} that are asked for: give at least "
                 f"{reached} steps, choose another --out, or remove {other}"
             )
-        remove(other / LOG_FILE)  # it is not finished any more
-        replace(other, folder)
-        break
-    folder.mkdir(parents=True, exist_ok=True)
-    identity.write(folder)
-    return folder
+        return other
+    return None
 
 
 def goes_on(finished: Path, identity: Identity) -> None:

@@ -73,6 +73,17 @@ def draw_batch(
     return parts
 
 
+def check(backbone: Backbone, settings: Train, processes: int) -> None:
+    """UserError where a training cannot be as it is set, on this device and in so many processes. Opens nothing."""
+    if settings.batch_size % (settings.accumulation * processes):
+        raise UserError(
+            f"train.batch_size {settings.batch_size} cannot be split into train.accumulation "
+            f"{settings.accumulation} x {processes} processes"
+        )
+    if settings.cuda_graphs and backbone.device.type != "cuda":
+        raise UserError(f"train.cuda_graphs needs a CUDA GPU, not {backbone.device}; set it to false")
+
+
 class Training:
     """The state of one training: student, teacher, optimiser, step and log."""
 
@@ -88,18 +99,12 @@ class Training:
                 partial(checkpoint, use_reentrant=False, preserve_rng_state=False)
             )
         self.accelerator = Accelerator(cpu=backbone.device.type == "cpu")
-        if settings.batch_size % (settings.accumulation * self.accelerator.num_processes):
-            raise UserError(
-                f"train.batch_size {settings.batch_size} cannot be split into train.accumulation "
-                f"{settings.accumulation} x {self.accelerator.num_processes} processes"
-            )
+        check(backbone, settings, self.accelerator.num_processes)
         how = {"betas": settings.betas, "weight_decay": settings.weight_decay, "fused": self.parameters[0].is_cuda}
         optimizer = torch.optim.AdamW(self.parameters, learning_rate, **how)
         self.optimizer = self.accelerator.prepare(optimizer)
         self.passes: Callable[[Batch], Tensor] = self._passes
         if settings.cuda_graphs:
-            if backbone.device.type != "cuda":
-                raise UserError(f"train.cuda_graphs needs a CUDA GPU, not {backbone.device}; set it to false")
             for p in self.weights.trained:
                 p.grad = torch.zeros_like(p)
             self.passes = Recorded(self._passes, backbone.device)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from dopsd.backbones.base import Backbone
 from dopsd.backbones.quantized import Fp8Linear, multiply_in_fp8
+from dopsd.config.backbone import Model
 from dopsd.config.train import Train
 from dopsd.support import sealed
 from dopsd.support.errors import UserError, told
@@ -23,6 +24,15 @@ from dopsd.training.merge import HEADROOM, merge
 from dopsd.training.tensors import check_finite
 
 WHOLE = "transformer"  # the folder of a fully tuned transformer in a checkpoint
+
+
+def fits(model: Model, settings: Train) -> None:
+    """UserError where weights that are kept as `model.quantize` says cannot be tuned so."""
+    kind = model.quantize
+    if settings.merged_teacher and kind not in ("none", "fp8"):
+        raise UserError(f"train.merged_teacher needs backbone.quantize none or fp8: {kind} is there to save memory")
+    if settings.tune == "full" and kind != "none":
+        raise UserError("train.tune full needs backbone.quantize none: quantized weights cannot be trained")
 
 
 class Weights(ABC):
@@ -119,12 +129,6 @@ class Merged(Adapter):
     The average itself stays an adapter in float32, as in `Adapter`; after every step it is merged anew, in place.
     """
 
-    def __init__(self, backbone: Backbone, settings: Train, seed: int):
-        if backbone.settings.quantize not in ("none", "fp8"):
-            kind = backbone.settings.quantize
-            raise UserError(f"train.merged_teacher needs backbone.quantize none or fp8: {kind} is there to save memory")
-        super().__init__(backbone, settings, seed)
-
     def add_teacher(self) -> list[Tensor]:
         theirs = super().add_teacher()
         self._speaker = self.backbone.opened("none")
@@ -164,8 +168,6 @@ class Whole(Weights):
     its own float32 master, so that an EMA of .9999 does not round away."""
 
     def __init__(self, backbone: Backbone, settings: Train, seed: int):
-        if backbone.settings.quantize != "none":
-            raise UserError("train.tune full needs backbone.quantize none: quantized weights cannot be trained")
         self.backbone, self.settings = backbone, settings
         self.parameters = self._masters()
         self._speaker: Any = None  # until `add_teacher`
@@ -243,6 +245,7 @@ class Offloaded(Whole):
 
 def begin(backbone: Backbone, settings: Train, seed: int) -> Weights:
     """Make the weights that `settings.tune` names ready for training."""
+    fits(backbone.settings, settings)
     kinds = {"lora": Merged if settings.merged_teacher else Adapter, "full": Offloaded if settings.offload else Whole}
     return kinds[settings.tune](backbone, settings, seed)
 

@@ -102,12 +102,8 @@ def test_the_report_holds_the_numbers_and_every_label_is_a_score(repository, sum
     assert "D-OPSD learns the concept" in text
     assert "- sft: 0.0003\n" in text and "- dopsd: 0.001 (given)" in text
     assert "| new scenes: concept fidelity" in text and "quality_" not in text
-    assert (
-        "kept, 32 NFE: adherence (1 = kept)" in text
-        and "few-step gap: contrast, 4 over 32 NFE" in text
-       
+    assert "kept, 32 NFE: adherence (1 = kept)" in text and "few-step gap: contrast, 4 over 32 NFE" in text
     assert "32 guided ones" in text
-    )
     assert "ran on different devices: cpu, NVIDIA H100" in text and "Random weights" not in text
     assert "{{" not in text and "{%" not in text
 

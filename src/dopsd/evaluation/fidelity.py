@@ -17,6 +17,7 @@ from torch import Tensor
 from dopsd.world.scenes import NAMES, index, visible
 
 STYLE = NAMES.index("style")
+Unasked = Literal["all", "open", "named"]  # attributes that no prompt asked for: left open, or named otherwise
 
 
 def found(read: Tensor, wanted: Tensor) -> Tensor:
@@ -54,9 +55,7 @@ def style(read: Tensor, wanted: Tensor) -> Tensor:
     return (read[:, STYLE] == wanted[:, STYLE]).float()
 
 
-def leakage(
-    read: Tensor, wanted: Tensor, stated: Tensor, own: Mapping[str, str], of: Literal["all", "open", "named"] = "all"
-) -> Tensor:
+def leakage(read: Tensor, wanted: Tensor, stated: Tensor, own: Mapping[str, str], of: Unasked = "all") -> Tensor:
     """Share of the concept's attributes that are drawn although the prompt did not ask for that value: (n,); NaN where there
     is none of these.
 

@@ -39,7 +39,9 @@ def prompts(word: str, n: int, what: str) -> list[str]:
     for words in sample_scenes(n, stream("christening prompts", what)).words():
         mention = {a for a in words if a != said and rng.random() < KEEP}
         name = None if word == NOTHING else word
-        out.append(captions.caption(words, mention, rng.choice(captions.LEVELS), rng, **{what: name}))
+        named = {"thing": name if what == "thing" else None, "look": name if what == "look" else None}
+        level = rng.choice(captions.LEVELS)
+        out.append(captions.caption(words, mention, level, rng, thing=named["thing"], look=named["look"]))
     return out
 
 

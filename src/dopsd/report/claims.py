@@ -39,7 +39,7 @@ def side(claim: Claim, number: Number) -> str:
     """ "holds" or "fails" where the whole interval is on one side of the bar, else "open"; a number without an interval is on
     one side, too, but only a control may be one."""
     value, low, high = number
-    low, high = (value if x is None or pd.isna(x) else x for x in (low, high))
+    low, high = (value if x is None or x != x else x for x in (low, high))
     beyond, short = (high <= claim.bar, low > claim.bar) if claim.at_most else (low >= claim.bar, high < claim.bar)
     return "holds" if beyond else "fails" if short else "open"
 
@@ -47,14 +47,15 @@ def side(claim: Claim, number: Number) -> str:
 def _rows(cells: Mapping[Key, Steps], method: str, fidelity: str, few: int) -> dict[tuple[str, int], dict[str, float]]:
     """Every cell's last row of a method, beside the untouched model's."""
     out = {}
-    for (who, *unit), steps in cells.items():
-        if who != method:
-            continue
-        untouched, described = (
-            at(last(cells[r, *unit]), few) if (r, *unit) in cells else None for r in ("untouched", "described")
-        )
-        row = at(last(steps), few)
-        out[tuple(unit)] = row | (against_untouched(row, untouched, described, fidelity) if untouched else {})
+    for (who, concept, seed), steps in cells.items():
+        if who == method:
+            untouched, described = (
+                at(last(cells[key]), few) if (key := (r, concept, seed)) in cells else None
+                for r in ("untouched", "described")
+            )
+            row = at(last(steps), few)
+            beside = against_untouched(row, untouched, described, fidelity) if untouched else {}
+            out[concept, seed] = row | beside
     return out
 
 
@@ -104,7 +105,7 @@ def answers(
             did += [found is not None and side(claim, found) == must] if who else []
         if number is None:
             verdict = "not measured"
-        elif not all(did) or pd.isna(number[1]):
+        elif not all(did) or number[1] is None or number[1] != number[1]:
             verdict = "not decidable"
         else:
             verdict = side(claim, number)
@@ -139,4 +140,5 @@ def answers_markdown(table: pd.DataFrame) -> str:
     )
     columns = ["claim", "bar", "measured", "holding", "failing", "verdict"]
     titles = {"holding": "control that must hold", "failing": "control that must fail"}
-    return shown[columns].rename(columns=titles).to_markdown(index=False, disable_numparse=True)
+    table = pd.DataFrame(shown, columns=columns).rename(columns=titles)
+    return table.to_markdown(index=False, disable_numparse=True)

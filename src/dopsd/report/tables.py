@@ -192,9 +192,9 @@ def matched_markdown(table: pd.DataFrame, names: Mapping[str, str], baseline: st
     return pd.DataFrame(rows).to_markdown(index=False) + "\n"
 
 
-def number_text(value: float, low: float, high: float, sign: bool = False) -> str:
+def number_text(value: float, low: float | None, high: float | None, sign: bool = False) -> str:
     """A number with its interval, if it has one: three decimals, one where it is 10 or more; a difference with its sign."""
-    if pd.isna(low):  # one unit has no interval
+    if low is None or high is None or low != low:  # one unit has no interval
         return f"{value:{'+' if sign else ''}.{3 if abs(value) < 10 else 1}f}"
     digits = 3 if max(abs(value), abs(low), abs(high)) < 10 else 1
     form = f"{'+' if sign else ''}.{digits}f"

@@ -107,6 +107,9 @@ class Settings(Section):
     model: str
 
 
+LEAKAGE: dict[str, fidelity.Unasked] = {"leakage": "all", "leakage_open": "open", "leakage_named": "named"}
+
+
 class ByReader:
     """What the reader finds in pictures, against the scenes that the prompts were made of."""
 
@@ -146,7 +149,7 @@ class ByReader:
         assert view.own is not None, f"{name} is about a concept of the world"
         if name == "concept_fidelity":
             return fidelity.concept_fidelity(read, wanted, view.own)
-        return fidelity.leakage(read, wanted, stated, view.own, name.removeprefix("leakage").lstrip("_") or "all")
+        return fidelity.leakage(read, wanted, stated, view.own, LEAKAGE[name])
 
 
 INSTRUMENT = ByReader

@@ -12,11 +12,10 @@ from dopsd.evaluation.rows import NAMELESS, NEW, ORDINARY, OTHER, PLACEHOLDER, R
 from dopsd.support import seeds
 from dopsd.world.captions import LEVELS, caption, concept_caption
 from dopsd.world.concepts import concept_scenes
-from dopsd.world.lexicon import FREE
 from dopsd.world.outside import OUTSIDE, Concept
 from dopsd.world.scenes import ATTRIBUTES, NAMES, SIZE, Scenes, holds, index, sample_scenes, visible
 
-OTHER_NAME = FREE[1]  # as unheard as "[V]", and never trained
+OTHER_NAME = "namon"  # as unheard as "[V]", the most neutral after it, and never trained
 
 
 def truths(scenes: Scenes) -> list[Truth]:

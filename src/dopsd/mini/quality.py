@@ -75,9 +75,10 @@ def held_out_prompts(n: int, said: float) -> tuple[Scenes, Tensor, list[str]]:
 
 
 def measure_pictures(images: Tensor, reader: Reader, reference: Tensor, few: int) -> Scores:
-    """What needs no truth: Frechet distance to renders' features, of all pictures and of the first `few` (of all rows alike:
-    it falls with their number), steepness and contrast over renders of what is read, blur as read, and the share that is read as watercolour, the style
-    that is soft of itself."""
+    """What needs no truth. Frechet distance to renders, of all pictures and of the first `few` (alike in all rows: it
+    falls with their number); steepness and contrast over renders of what is read; blur as read; the share that is read as
+    watercolour, the style that is soft of itself.
+    """
     features, measured = reader.features(images), blur.relative(images, reader)
     soft = reader.read(images)[:, NAMES.index("style")] == index("style", "watercolour")
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dopsd.support import alone
+
 GONE = object()  # in the place of a file, or of a field: taken away
 Content = str | bytes | Callable[[Path], None] | object
 
@@ -88,8 +90,9 @@ def placed(tree: dict, changes: Mapping[str, Any]) -> dict:
 
 
 def snapshot(folder: Path) -> dict[str, bytes | None]:
-    """All that is in a folder."""
-    return {str(f.relative_to(folder)): f.read_bytes() if f.is_file() else None for f in sorted(folder.rglob("*"))}
+    """All that is in a folder, but the lock of a stage, which is no result and stays."""
+    files = sorted(f for f in folder.rglob("*") if f.name != alone.FILE)
+    return {str(f.relative_to(folder)): f.read_bytes() if f.is_file() else None for f in files}
 
 
 def flat(groups: Sequence[list[Case]]) -> list[Case]:

@@ -19,7 +19,7 @@ Content = str | bytes | Callable[[Path], None] | object
 class Case:
     """mechanism: what lets the fault be found. run: arguments of `dopsd`, or "stage", its name and its arguments. says: what
     stands in the one line. files: put into the folder before. params: dotted fields of the study's params.yaml, which is
-    there if any is given. pending: the part of the project that still lets it through, if one does."""
+    there if any is given."""
 
     mechanism: str
     run: tuple[str, ...]
@@ -29,7 +29,6 @@ class Case:
     status: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
     process: bool = False
-    pending: str = ""
 
 
 def cases(mechanism: str, *rows: tuple, **common) -> list[Case]:

@@ -21,6 +21,7 @@ TAKEN = (
     "notebooks",
     "docs",
     "dvc.yaml",
+    "claims.yaml",
     ".dvcignore",
     ".gitignore",
     ".dvc/.gitignore",

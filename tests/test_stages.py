@@ -92,7 +92,7 @@ def test_the_comparison_from_fetch_to_report(folder, stage):
     assert failing_stage(folder, "dopsd.stages.draw").startswith(
         "error: models/lora/sft/beacon/0: the adapter is missing"
     )
-    for name, cells in (("train", 4), ("draw", 10), ("evaluate", 8)):
+    for name, cells in (("train", 4), ("draw", 14), ("evaluate", 10)):
         assert f"{name}: {cells} cells, 0 kept, {cells} to run" in stage(f"dopsd.stages.{name}")
         assert f"{name}: {cells} cells, {cells} kept, 0 to run" in stage(f"dopsd.stages.{name}")
     assert not list((folder / "models/store/work").iterdir())
@@ -100,7 +100,7 @@ def test_the_comparison_from_fetch_to_report(folder, stage):
     shown = stage("dopsd.stages.report")
     assert "reports/REPORT.md" in shown and "concept fidelity" in shown
     headline = json.loads((folder / "reports/summary.json").read_text())
-    assert set(headline) == {"untouched", "described", "sft", "dopsd", "at equal fidelity", "probe"}
+    assert set(headline) == {"untouched", "described", "base", "sft", "dopsd", "at equal fidelity", "probe"}
     assert 15 <= sum(len(numbers) for numbers in headline.values()) <= 25
     assert "All cells ran on: cpu" in (folder / "reports/REPORT.md").read_text(encoding="utf-8")
 
@@ -108,7 +108,7 @@ def test_the_comparison_from_fetch_to_report(folder, stage):
         found = [number for _, number in numbers_table(json.loads(file.read_text()))]
         assert found and all(set(n) == {"value", "low", "high", "n"} for n in found), file
     table = pd.read_csv(folder / "reports/tables/comparison.csv")
-    assert set(table.method) == {"untouched", "described", "sft", "dopsd"}
+    assert set(table.method) == {"untouched", "described", "base", "sft", "dopsd"}
     assert set(table[table.method == "sft"].step) == {1, 2} and set(table[table.method == "untouched"].step) == {0}
     probe = json.loads((folder / "reports/metrics/probe.json").read_text())
     assert set(probe) == {"mini-vlm", "mini-vlm-plain"} and set(probe["mini-vlm"]) == {"1", "2"}

@@ -197,10 +197,12 @@ def test_ctrl_c_anywhere_is_one_line(phase, run, whole, tmp_path, monkeypatch):
     def interrupted(*_, **__):
         signal.raise_signal(signal.SIGINT)
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     with monkeypatch.context() as patch:
         patch.setattr(where, name, interrupted)
         with pytest.raises(Stopped, match="stopped; the same command goes on") as stopped:
             run(tmp_path / "out")
+    signal.signal(signal.SIGINT, before)
     assert stopped.value.status == 130
     assert result(run(tmp_path / "out")) == result(whole)
 

@@ -86,14 +86,18 @@ def test_the_concept_of_the_search_is_written_too(changed):
 
 def test_the_cells_of_the_grid(params):
     cells = grid.trained(params.grid)
-    assert len(cells) == 30 and cells[0] == Cell("sft", "beacon", 0) and cells[0].name == "sft/beacon/0"
-    assert len(grid.scored(params.grid)) == 60 and len(grid.drawn(params.grid)) == 63
-    kinds = {"new", "ordinary"}
+    assert len(cells) == 20 and cells[0] == Cell("sft", "beacon", 0) and cells[0].name == "sft/beacon/0"
+    assert len(grid.scored(params.grid)) == 50 and len(grid.drawn(params.grid)) == 54  # and two plain ones a seed
+    kinds = {"new", "nameless", "ordinary"}
     last = [s for s in grid.drawings(params, Cell("dopsd", "beacon", 0), kinds) if s.step == 40]
-    assert sorted(last) == [Sheet(40, "new", 4), *(Sheet(40, "ordinary", n) for n in (1, 2, 4, 8, 16))]
-    assert len(grid.drawings(params, Cell("dopsd", "beacon", 1), kinds)) == 9
-    assert grid.drawings(params, Cell("described", "beacon", 1), kinds) == [Sheet(0, "new", 4)]
+    few = [Sheet(40, "nameless", 4), Sheet(40, "new", 4), *(Sheet(40, "ordinary", n) for n in (1, 2, 4, 8))]
+    assert sorted(last) == [*few, Sheet(40, "ordinary", 16, 1.5)]
+    assert len(grid.drawings(params, Cell("dopsd", "beacon", 1), kinds)) == 10
+    assert grid.drawings(params, Cell("described", "beacon", 1), kinds) == [Sheet(0, "new", 4), Sheet(0, "nameless", 4)]
     plain = Cell("untouched", "ordinary", 1)
-    assert grid.drawings(params, plain, {"ordinary"}) == [Sheet(0, "ordinary", 4), Sheet(0, "ordinary", 16)]
+    assert grid.drawings(params, plain, {"ordinary"}) == [Sheet(0, "ordinary", 4), Sheet(0, "ordinary", 16, 1.5)]
+    assert grid.drawings(params, Cell("base", "ordinary", 1), {"ordinary", "reference"}) == grid.drawings(
+        params, plain, {"ordinary"}
+    )
     both = grid.drawings(params, plain, {"ordinary", "reference"})
-    assert both[2:] == [Sheet(0, "reference", 4), Sheet(0, "reference", 16)]
+    assert both[2:] == [Sheet(0, "reference", 4), Sheet(0, "reference", 16, 1.5)]

@@ -4,7 +4,7 @@ import pytest
 
 from dopsd.config.study import Prompts
 from dopsd.evaluation import rows
-from dopsd.evaluation.rows import NEW, ORDINARY
+from dopsd.evaluation.rows import NAMELESS, NEW, ORDINARY, OTHER
 from dopsd.study.prompts import asked, written
 from dopsd.study.sets import write_concept
 from dopsd.support import paths
@@ -23,10 +23,14 @@ def test_the_worlds_rows_are_a_file_a_concept_for_each_seed(study):
     files = written(study, None)
     assert set(files) == {paths.prompts(n) for n in ("beacon", "medal", "ordinary")}
     beacon, medal, plain = (files[paths.prompts(n)] for n in ("beacon", "medal", "ordinary"))
-    assert [r.seed for r in beacon] == [0] * 24 + [2] * 24 and {r.seed for r in medal} == {study.step_size.seed}
+    assert [r.seed for r in beacon] == [0] * 72 + [2] * 72 and {r.seed for r in medal} == {study.step_size.seed}
     assert {r.seed for r in plain} == {0, 2, study.step_size.seed} and len(plain) == 3 * study.prompts.ordinary
     every = [r for mine in files.values() for r in mine]
-    assert len({r.id for r in every}) == len({r.noise for r in every}) == len(every)
+    assert len({r.id for r in every}) == len(every)
+    own = [
+        r for r in every if r.kind in (NEW, ORDINARY)
+    ]  # without the name, or with another: the noise of the named one
+    assert len({r.noise for r in own}) == len({r.noise for r in every}) == len(own)
     assert files == written(study, None)
 
 
@@ -47,6 +51,5 @@ def test_rows_by_hand_are_taken_from_a_folder(study, tmp_path):
 def test_a_cell_answers_its_concepts_rows_and_the_ordinary_ones(study):
     for file, mine in written(study, None).items():
         rows.write(mine, file)
-    assert {r.kind for r in asked("beacon")} == {NEW, ORDINARY} and {r.kind for r in asked(paths.ORDINARY)} == {
-        ORDINARY
-    }
+    assert {r.kind for r in asked("beacon")} == {NEW, NAMELESS, OTHER, ORDINARY}
+    assert {r.kind for r in asked(paths.ORDINARY)} == {ORDINARY}

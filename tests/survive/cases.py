@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dopsd.support import alone
+
 GONE = object()  # in the place of a file, or of a field: taken away
 Content = str | bytes | Callable[[Path], None] | object
 
@@ -17,7 +19,7 @@ Content = str | bytes | Callable[[Path], None] | object
 class Case:
     """mechanism: what lets the fault be found. run: arguments of `dopsd`, or "stage", its name and its arguments. says: what
     stands in the one line. files: put into the folder before. params: dotted fields of the study's params.yaml, which is
-    there if any is given. pending: the part of the project that still lets it through, if one does."""
+    there if any is given."""
 
     mechanism: str
     run: tuple[str, ...]
@@ -27,7 +29,6 @@ class Case:
     status: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
     process: bool = False
-    pending: str = ""
 
 
 def cases(mechanism: str, *rows: tuple, **common) -> list[Case]:
@@ -88,8 +89,9 @@ def placed(tree: dict, changes: Mapping[str, Any]) -> dict:
 
 
 def snapshot(folder: Path) -> dict[str, bytes | None]:
-    """All that is in a folder."""
-    return {str(f.relative_to(folder)): f.read_bytes() if f.is_file() else None for f in sorted(folder.rglob("*"))}
+    """All that is in a folder, but the lock of a stage, which is no result and stays."""
+    files = sorted(f for f in folder.rglob("*") if f.name != alone.FILE)
+    return {str(f.relative_to(folder)): f.read_bytes() if f.is_file() else None for f in files}
 
 
 def flat(groups: Sequence[list[Case]]) -> list[Case]:

@@ -176,6 +176,7 @@ CASES = flat(
                     (
                         {
                             "instruments.reader": None,
+                            "instruments.blur": None,
                             "instruments.frechet": None,
                             "instruments.kid": None,
                             "instruments.world_frechet": None,

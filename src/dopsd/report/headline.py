@@ -8,7 +8,7 @@ import pandas as pd
 
 from dopsd.report.tables import lines
 
-EVERY = ("fidelity", "blur_read", "contrast")  # of every method, at its last step; fidelity: the score of params.yaml
+EVERY = ("fidelity", "blur_read")  # of every method, at its last step; fidelity: the score of params.yaml
 TRAINED = (
     "adherence",
     "leakage@few",

@@ -73,8 +73,8 @@ def known(scores: Scores, who: str) -> float:
 def unlike_thing(scores: Scores, who: str, name: str) -> float:
     """The largest total variation of an attribute between a name's pictures and those of "thing", less that between two sets
     of "thing"."""
-    of = scores["names"]["unbound"][who]
-    return max(v["value"] for v in of[name].values()) - max(v["value"] for v in of["thing"].values())
+    largest = {k: max(v["value"] for v in by.values()) for k, by in scores["names"]["unbound"][who].items()}
+    return largest[name] - largest["thing"]
 
 
 def eye(scores: Scores, who: str) -> float:
@@ -264,8 +264,7 @@ def eye_table(scores: Scores) -> str:
 
 def combinations_table(scores: Scores) -> str:
     """A row a combination that pretraining left out: how much of what is named of it each turbo draws."""
-    columns = {who: scores["eye"]["held_out"][who]["concepts"] for who in TURBOS}
-    return _by_attribute(columns)
+    return _by_attribute({who: scores["eye"]["held_out"][who]["concepts"] for who in TURBOS})
 
 
 def drawn_table(scores: Scores) -> str:

@@ -59,6 +59,8 @@ def better_than_controls(scores: dict, lower: Container[str] = ()) -> list[str]:
     seen, controls = scores["image_text"], (scores["text"], scores["wrong_image_text"])
 
     def apart(name: str, control: dict) -> bool:
+        if name not in control:  # of few pictures no wrong one may show it
+            return False
         worse, better = (seen[name], control[name]) if name in lower else (control[name], seen[name])
         return better["low"] is not None and better["low"] > worse["high"]
 

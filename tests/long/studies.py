@@ -29,7 +29,10 @@ TAKEN = (
     ".dvc/plots",
 )
 MADE = ("data/concepts", "data/prompts", "models/lora", "samples", "reports", "dvc.lock")  # by `dvc repro`
-TINY = tiny.STUDY | {"probe": {"nfe": [1], "layers": [-2], "images": 24, "table_images": 24}}
+TINY = tiny.STUDY | {
+    "grid": tiny.STUDY["grid"] | {"references": ["untouched", "described"]},  # the base is tests/test_stages.py's
+    "probe": {"nfe": [1], "layers": [-2], "images": 24, "table_images": 24},
+}
 CELLS = re.compile(r"^([\w ]+): (\d+) cells, (\d+) kept, (\d+) to run$", re.MULTILINE)
 SEARCH = {
     "step_size train": 4,

@@ -84,4 +84,4 @@ def test_there_is_a_plot_a_score_with_a_line_a_method(committed, tmp_path):
     for asked in (("show",), ("diff", "HEAD")):
         committed.run("dvc", "plots", *asked, "-o", str(tmp_path / asked[0]))
         page = (tmp_path / asked[0] / "index.html").read_text(encoding="utf-8")
-        assert page.count("vegaEmbed(") == 5 and "<DVC_METRIC" not in page
+        assert page.count("vegaEmbed(") == 6 and "<DVC_METRIC" not in page

@@ -1,13 +1,19 @@
 """A field of two weights in the place of a backbone, whose every step can be computed beside it."""
 
+import os
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import tiny
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from dopsd.method.context import Condition
 from dopsd.objectives import Batch
+from dopsd.sets.items import Item
+from dopsd.training import results, state
 from dopsd.training.encoded import Visit
 from dopsd.training.loop import Training
 
@@ -87,6 +93,38 @@ class Model:
 
     def random_times(self, n, size, generator):
         return torch.rand(n, generator=generator)
+
+
+def picture(folder: Path, name: str = "a.png", colour: str = "red") -> Item:
+    """A picture of one colour and one caption."""
+    Image.new("RGB", (16, 16), colour).save(folder / name)
+    return Item(folder / name, (16, 16), {"short_en": "one"}, "corgi")
+
+
+WRITTEN = [
+    "identity.json",
+    "loss.csv",
+    "step-0002",
+    "step-0004",
+    "time.json",
+]  # by a training of 4 steps, kept at 2 and 4
+
+
+def result(folder: Path) -> dict[str, bytes]:
+    """Every file of a finished training but its states and the time that it took."""
+    found = (f for f in sorted(folder.rglob("*")) if f.is_file() and f.name not in (results.TIME_FILE, state.FILE))
+    return {f.relative_to(folder).as_posix(): f.read_bytes() for f in found if "state-" not in str(f)}
+
+
+def in_a_child(work: Callable[[], object]) -> int:
+    """The exit status of a process that does some work."""
+    if (child := os.fork()) == 0:
+        try:
+            work()
+        except BaseException:
+            os._exit(8)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def visit(i: int) -> Visit:

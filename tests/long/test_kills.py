@@ -12,13 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 import tiny
-from PIL import Image
-from small import Model
+from small import Model, in_a_child, picture, result
 
-from dopsd.sets.items import Item
 from dopsd.training.loop import Training, train
-from dopsd.training.results import TIME_FILE
-from dopsd.training.state import FILE
 
 KILLS = {"lora": 12, "full": 10, "offload": 8, "sft": 10, "two": 10}
 
@@ -52,30 +48,12 @@ def killed(monkeypatch, at: int) -> None:
         monkeypatch.setattr(os, name, dying(getattr(os, name)))
 
 
-def in_a_child(work) -> int:
-    """The exit status of a process that does some work."""
-    if (child := os.fork()) == 0:
-        try:
-            work()
-        except BaseException:
-            os._exit(8)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def result(folder: Path) -> dict[str, bytes]:
-    """Every file of a finished training but its state and the time that it took."""
-    found = (f for f in sorted(folder.rglob("*")) if f.is_file() and f.name not in (TIME_FILE, FILE))
-    return {f.relative_to(folder).as_posix(): f.read_bytes() for f in found if "state-" not in str(f)}
-
-
 @pytest.mark.parametrize("keep_state", [False, True])
 def test_at_no_write_does_a_kill_lose_the_training(train_settings, monkeypatch, tmp_path, keep_state):
     """Killed at the first write, at the second, ... to the last; twice each; then the same call ends in the same bytes."""
     short = {"tune": "full", "steps": 3, "checkpoints": (2,), "save_every": 9e9 if keep_state else 1e-9, "states": 1}
     settings = train_settings.model_copy(update=short)
-    Image.new("RGB", (16, 16), "red").save(tmp_path / "a.png")
-    item = Item(tmp_path / "a.png", (16, 16), {"short_en": "one"}, "corgi")
+    item = picture(tmp_path)
 
     def trained(work):
         how = {"seed": 3, "learning_rate": 0.01, "name": "test", "work": tmp_path / work, "keep_state": keep_state}

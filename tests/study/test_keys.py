@@ -8,6 +8,7 @@ from dopsd.evaluation.rows import Row
 from dopsd.evaluation.sheets import Sheet
 from dopsd.study import grid, keys
 from dopsd.study.grid import Cell
+from dopsd.support.errors import UserError
 
 
 @pytest.fixture
@@ -101,3 +102,12 @@ def test_the_cells_of_the_grid(params):
     )
     both = grid.drawings(params, plain, {"ordinary", "reference"})
     assert both[2:] == [Sheet(0, "reference", 4), Sheet(0, "reference", 16, 1.5)]
+
+
+def test_a_base_that_is_nowhere_is_said_before_anything_runs(params):
+    without = params.model_copy(update={"backbone": params.backbone.model_copy(update={"base": None})})
+    with pytest.raises(
+        UserError, match=r"backbone\.base: missing; name the undistilled model, or take base out of grid"
+    ):
+        keys.check(without)
+    keys.check(without.model_copy(update={"grid": params.grid.model_copy(update={"references": ("untouched",)})}))

@@ -15,8 +15,7 @@ from pathlib import Path
 import pytest
 import tiny
 import torch
-from PIL import Image
-from small import Model
+from small import Model, in_a_child, picture, result
 
 from dopsd.sets.items import Item
 from dopsd.support import files, sealed
@@ -28,8 +27,7 @@ from dopsd.training.loop import Preview, Training, train
 
 @pytest.fixture
 def item(tmp_path):
-    Image.new("RGB", (16, 16), "red").save(tmp_path / "a.png")
-    return Item(tmp_path / "a.png", (16, 16), {"short_en": "one"}, "corgi")
+    return picture(tmp_path)
 
 
 @pytest.fixture
@@ -46,23 +44,6 @@ def trained(item, options, tmp_path):
         return train(model or Model(dtype="x"), [item], tiny.method("dopsd"), settings, work=tmp_path / work, **how)
 
     return run
-
-
-def result(folder: Path) -> dict[str, bytes]:
-    """Every file of a finished training but the time that it took."""
-    found = (f for f in sorted(folder.rglob("*")) if f.is_file() and f.name not in (results.TIME_FILE, state.FILE))
-    return {f.relative_to(folder).as_posix(): f.read_bytes() for f in found if "state-" not in str(f)}
-
-
-def in_a_child(work) -> int:
-    """The exit status of a process that does some work."""
-    if (child := os.fork()) == 0:
-        try:
-            work()
-        except BaseException:
-            os._exit(8)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def test_between_the_last_step_and_the_end_something_can_be_gone_on_from(trained, monkeypatch):
@@ -188,10 +169,9 @@ def test_of_flipped_bits_in_states_and_features_none_is_unnoticed(stopped, train
 def test_features_of_another_picture_are_not_taken(item, tmp_path, capsys):
     from dopsd.training.encoded import Encoded
 
-    other = Item(tmp_path / "b.png", (16, 16), {"short_en": "one"}, "corgi")
-    Image.new("RGB", (16, 16), "blue").save(other.file)
-    for cache, picture in (("one", item), ("two", other)):
-        Encoded(Model(dtype="x"), [picture], True, tmp_path / cache)
+    other = picture(tmp_path, "b.png", "blue")
+    for cache, each in (("one", item), ("two", other)):
+        Encoded(Model(dtype="x"), [each], True, tmp_path / cache)
     (mine,), (theirs,) = ((tmp_path / cache).iterdir() for cache in ("one", "two"))
     files.replace(theirs, mine)
     data = Encoded(Model(dtype="x"), [item], True, tmp_path / "one")
@@ -325,8 +305,7 @@ def of(item, model=None, method="dopsd", settings=None, seed=3, rate=0.01) -> Id
 
 
 def test_differences_name_the_fields(item, options, tmp_path):
-    other = Item(tmp_path / "b.png", (16, 16), {"short_en": "one"}, "corgi")
-    Image.new("RGB", (16, 16), "blue").save(other.file)
+    other = picture(tmp_path, "b.png", "blue")
     said = Item(item.file, (16, 16), {"short_en": "two"}, "corgi")
     one = of([item, other], settings=options)
     assert one.differences(of([item, other], settings=options)) == []

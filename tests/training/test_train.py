@@ -7,11 +7,9 @@ import weakref
 import pytest
 import tiny
 import torch
-from PIL import Image
 from safetensors.torch import save_file
-from small import Model
+from small import WRITTEN, Model, picture
 
-from dopsd.sets.items import Item
 from dopsd.support.files import replace
 from dopsd.training import loop, state
 from dopsd.training.encoded import content
@@ -21,8 +19,7 @@ from dopsd.training.results import LOG_FILE, save_weights
 
 @pytest.fixture
 def item(tmp_path):
-    Image.new("RGB", (16, 16), "red").save(tmp_path / "a.png")
-    return Item(tmp_path / "a.png", (16, 16), {"short_en": "one"}, "corgi")
+    return picture(tmp_path)
 
 
 @pytest.fixture
@@ -50,13 +47,7 @@ def test_a_training_lies_under_the_fingerprint_of_all_that_it_depends_on(trained
     parts = ("dopsd", method.settings.model_dump(), [content(item)], options.result(), 3, 0.01)
     done = trained()
     assert done == tmp_path / "work" / state.fingerprint(*parts, {"quantize": "none", "dtype": "x"})
-    assert sorted(f.name for f in done.iterdir()) == [
-        "identity.json",
-        "loss.csv",
-        "step-0002",
-        "step-0004",
-        "time.json",
-    ]
+    assert sorted(f.name for f in done.iterdir()) == WRITTEN
     others = [
         trained(method=tiny.method("sft")),
         trained(method=tiny.method("dopsd", ema=0.5)),

@@ -17,13 +17,12 @@ from torch import Tensor
 from dopsd.evaluation.instruments.reader import Reader, load_reader
 from dopsd.mini.autoencoder import CHANNELS
 from dopsd.mini.drawer import FEW, LATENT, Drawer
+from dopsd.mini.name_bars import SAID, UNHEARD
 from dopsd.support.seeds import stream
 from dopsd.world import captions, tokens
-from dopsd.world.lexicon import FREE, HEARD, NOTHING, PLACEHOLDER
+from dopsd.world.lexicon import NOTHING, PLACEHOLDER
 from dopsd.world.scenes import sample_scenes
 
-UNHEARD = tuple(w for w in FREE if w not in HEARD)
-KEEP = 0.15  # of a scene that the prompts say: what people write
 EMBEDDINGS = {  # file of models/ -> the embeddings' name in it
     "mini-turbo/text_encoder/model.safetensors": "embed_tokens.weight",
     "mini-vlm/model.safetensors": "model.language_model.embed_tokens.weight",
@@ -37,11 +36,9 @@ def prompts(word: str, n: int, what: str) -> list[str]:
     rng, said = random.Random(0), {"thing": "shape", "look": "style"}[what]
     out = []
     for words in sample_scenes(n, stream("christening prompts", what)).words():
-        mention = {a for a in words if a != said and rng.random() < KEEP}
-        name = None if word == NOTHING else word
-        named = {"thing": name if what == "thing" else None, "look": name if what == "look" else None}
-        level = rng.choice(captions.LEVELS)
-        out.append(captions.caption(words, mention, level, rng, thing=named["thing"], look=named["look"]))
+        mention = {a for a in words if a != said and rng.random() < SAID}
+        thing, look = (None if word == NOTHING or what != kind else word for kind in ("thing", "look"))
+        out.append(captions.caption(words, mention, rng.choice(captions.LEVELS), rng, thing=thing, look=look))
     return out
 
 
@@ -67,7 +64,9 @@ def agreement(
 
 def christened(models: Path, n: int) -> str:
     """The unheard name that both turbos heed least, over n prompts as a thing and as many as a look; from now on "[V]"."""
-    found = agreement(Drawer(models, guidance=0.0), load_reader(models / "mini-reader"), n, FEW, UNHEARD)
+    found = agreement(
+        Drawer(models, guidance=0.0), load_reader(models / "mini-reader"), n, FEW, (PLACEHOLDER, *UNHEARD)
+    )
     best = max(found, key=lambda word: found[word])
     if best != PLACEHOLDER:
         rename(models, best)

@@ -16,7 +16,7 @@ from dopsd.evaluation.rows import NEW, of_kind
 from dopsd.evaluation.sheets import Sheet, kept
 from dopsd.evaluation.statistics import interval
 from dopsd.report.cells import Key, Steps
-from dopsd.report.grids import SCALE, TILE, picture_grid, read_picture, tile
+from dopsd.report.grids import SCALE, TILE, picture_grid, read_picture, rows_of, tile
 from dopsd.report.names import colour, label, score_name
 from dopsd.report.tables import last
 from dopsd.sets.jsonl import read_set
@@ -181,9 +181,7 @@ def probe(contexts: Sequence[str], vlms: Sequence[str]) -> Figure:
     sheet = read_picture(paths.PROBE_SHEET, "dvc repro probe")
     names = ["target", *(CONTEXTS[c] for c in contexts)]
     names += [f"{CONTEXTS[c]}\n({vlm})" for vlm in vlms[1:] for c in contexts if c != "text"]
-    side = len(sheet) // len(names)
-    rows = [[sheet[i * side : (i + 1) * side]] for i in range(len(names))]
-    return picture_grid(rows, [""], names, max(1, SHOWN_SIDE // side))
+    return rows_of(sheet, names, max(1, SHOWN_SIDE // (len(sheet) // len(names))))
 
 
 def recipe(folder: Path) -> Figure:

@@ -21,6 +21,12 @@ SCALE = 3  # how much larger it is shown
 DPI = 100
 
 
+def rows_of(sheet: np.ndarray, names: list[str], scale: float) -> Figure:
+    """A sheet (height, width, 3) that holds so many rows of equal height, each with its name."""
+    side = len(sheet) // len(names)
+    return picture_grid([[sheet[i * side : (i + 1) * side]] for i in range(len(names))], [""], names, scale)
+
+
 def save(figure: Figure, file: Path) -> None:
     """Write a PNG without the time or the program's version in it, so that equal figures are equal files."""
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from dopsd.report.grids import picture_grid, read_picture
+from dopsd.report.grids import TILE, read_picture, rows_of
 from dopsd.support import paths
 
 SAID = ("1", "0.15")  # the openness of the sheets of prompts
@@ -32,6 +32,5 @@ def names() -> Figure:
     """What names draw: a row a kind of name, a column a noise."""
     rows = (paths.PROMPT_SHEETS / "names.txt").read_text(encoding="utf-8").splitlines()
     sheet = read_picture(paths.PROMPT_SHEETS / "names.png", MADE_BY)
-    side = len(sheet) // len(rows)
-    pictures = [[sheet[i * side : (i + 1) * side]] for i in range(len(rows))]
-    return picture_grid(pictures, [""], [row.replace("_", " ") for row in rows], 1.5 * 64 / side)
+    scale = 1.5 * TILE / (len(sheet) // len(rows))
+    return rows_of(sheet, [row.replace("_", " ") for row in rows], scale)

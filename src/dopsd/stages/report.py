@@ -18,7 +18,7 @@ from dopsd.study import grid as cells_of
 from dopsd.study.keys import panel
 from dopsd.support import paths, sealed
 from dopsd.support.errors import UserError
-from dopsd.support.files import read_json, read_table, write_csv, write_json
+from dopsd.support.files import read_csv, read_json, read_table, write_csv, write_json, write_text
 from dopsd.world.outside import OUTSIDE
 
 
@@ -56,7 +56,7 @@ def write_tables(params: Params, cells: dict) -> tuple[pd.DataFrame, ...]:
     for name, rows in written.items():
         write_csv(rows, paths.TABLES / f"{name}.csv")
     text = tables.summary_markdown(summary, labels(dict.fromkeys(summary.score), few, many), baseline)
-    (paths.TABLES / "summary.md").write_text(text, encoding="utf-8")
+    write_text(text, paths.TABLES / "summary.md")
     return table, summary, matched, written["claims"]
 
 
@@ -102,10 +102,10 @@ def main() -> None:
     lower = {name for name, what in panel(params).scores.items() if what.better == "lower"}
     results = page.Results(summary, matched, answered, sizes, probe, miniature, ran_on, lower, shown, random)
     report = Path("reports/REPORT.md")
-    report.write_text(page.report(results, params), encoding="utf-8")
+    write_text(page.report(results, params), report)
     if miniature:
-        degraded = pd.read_csv(paths.TABLES / "degradations.csv")
-        Path("reports/MINIATURE.md").write_text(page.miniature_card(miniature, degraded), encoding="utf-8")
+        degraded = read_csv(paths.TABLES / "degradations.csv")
+        write_text(page.miniature_card(miniature, degraded), Path("reports/MINIATURE.md"))
     print((paths.TABLES / "summary.md").read_text(encoding="utf-8") + f"\nThe report: {report}")
 
 

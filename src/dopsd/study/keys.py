@@ -31,11 +31,7 @@ MINIATURE = ("mini-base", "mini-turbo", "mini-turbo-2", "mini-reader", "mini-cli
 
 
 def base(settings: Backbone) -> Backbone:
-    """The same backbone with the undistilled model's transformer; UserError where it does not say where that is."""
-    if settings.base is None:
-        raise UserError(
-            "params.yaml: backbone.base: missing; name the undistilled model, or take base out of grid.references"
-        )
+    """The same backbone with the undistilled model's transformer."""
     return settings.model_copy(update={"transformer": settings.base, "base": None})
 
 
@@ -56,8 +52,13 @@ def panel(params: Params) -> Panel:
 
 
 def check(params: Params) -> None:
-    """UserError where no instrument gives the scores that rates are chosen by and methods are matched by: said before
-    anything runs, not after the trainings."""
+    """UserError where the base is drawn and nothing says where it is, or where no instrument gives the scores that rates are
+    chosen by and methods are matched by: said before anything runs, not after the trainings."""
+    if "base" in params.grid.references and params.backbone.base is None:
+        raise UserError(
+            f"{params.where('backbone', 'base')}: backbone.base: missing; name the undistilled model, or take base out of "
+            "grid.references"
+        )
     scores, rule = panel(params).scores, params.step_size
     wanted = {"fidelity": (rule.fidelity, NEW)} | ({"retention": (rule.retention, ORDINARY)} if params.searched else {})
     for field, (name, kind) in wanted.items():

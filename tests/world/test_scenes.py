@@ -69,7 +69,7 @@ def test_captions_say_what_is_mentioned_and_nothing_else():
     for level in captions.LEVELS:
         said = captions.caption(words, {"colour", "style"}, level, rng).split()
         assert words["colour"] in said and words["style"] in said and words["position"] not in said
-    unknown = captions.caption(words, {"colour"}, "short", rng, object_placeholder=True).split()
+    unknown = captions.caption(words, {"colour"}, "short", rng, thing=captions.PLACEHOLDER).split()
     assert "[V]" in unknown and words["shape"] not in unknown
     with pytest.raises(ValueError, match="unknown caption level"):
         captions.caption(words, set(), "loud", rng)

@@ -50,8 +50,8 @@ def _ready(preset: Preset) -> Preset:
     from dopsd.evaluation.instruments import Panel
     from dopsd.objectives import method
 
-    for name, settings in preset.methods.items():
-        method(name, settings, preset.where)
+    for name in preset.methods:
+        method(name, preset.methods, preset.where)
     Panel(preset.instruments, device(preset.backbone.device), preset.where)
     return preset
 

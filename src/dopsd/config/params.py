@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,18 +50,23 @@ class Params(File):
     @property
     def searched(self) -> tuple[str, ...]:
         """The trained methods whose learning rate is searched."""
-        return tuple(m for m in self.grid.trained if m not in self.step_size.given)
+        return tuple(m for m in self.grid.trained if m not in {*self.step_size.given, *self.step_size.same})
 
     @model_validator(mode="after")
     def _fits(self) -> Params:
-        if self.searched and not (self.step_size.concept and self.step_size.candidates):
+        if around := [m for m, of in self.step_size.same.items() if of in self.step_size.same]:
+            raise ValueError(f"step_size.same: {around[0]!r} takes the rate of one that takes another's; name that one")
+        rates = {*self.step_size.given, *self.searched}
+        if lost := [(m, of) for m, of in self.step_size.same.items() if m in self.grid.trained and of not in rates]:
+            raise ValueError(f"step_size.same: {lost[0][0]!r} takes the rate of {lost[0][1]!r}, which has none here")
+        if self.searched and not (self.step_size.concepts and self.step_size.candidates):
             raise ValueError(
                 f"step_size: no learning rate of {self.searched[0]!r}: give it (given: {{{self.searched[0]}: 1.0e-4}}), or "
-                "name a concept and candidates to search on"
+                "name concepts and candidates to search on"
             )
-        if self.searched and self.step_size.concept in self.grid.concepts:
+        if self.searched and (both := [c for c in self.step_size.concepts if c in self.grid.concepts]):
             raise ValueError(
-                f"step_size.concept {self.step_size.concept!r} is one of grid.concepts; choose the step size on another"
+                f"step_size.concepts names {both[0]!r}, which is one of grid.concepts; choose the step size on others"
             )
         if self.probe and self.picture_probe:
             raise ValueError("probe is the world's and picture_probe a study's of pictures; leave one out")
@@ -78,6 +84,7 @@ class Params(File):
         for field, names in {
             "compare": self.compare.model_dump().values(),
             "step_size.given": self.step_size.given,
+            "step_size.same": [*self.step_size.same, *self.step_size.same.values()],
         }.items():
             for name in (n for n in names if n not in methods):
                 raise ValueError(f"{field} names {name!r}, which is no method here{nearest(name, methods)}")
@@ -99,9 +106,24 @@ def _tree(file: Path) -> Tree:
 def load(file: Path = FILE) -> Params:
     """Read and validate params.yaml; UserError with file, field and remedy where it is missing or wrong.
 
-    It says what differs from the preset that it extends, of the sections that both have (`SHARED`).
+    It says what differs from the preset that it extends, of the sections that both have (`SHARED`), or from another study, whose
+    params.yaml it extends (`extends: ../full/params.yaml`).
     """
-    return read(Params, preset.extended(_tree(file), SHARED))
+    return read(Params, _study(file, ()))
+
+
+def _study(file: Path, seen: tuple[str, ...]) -> Tree:
+    """What a study says, over the study or the preset that it extends. Paths are those of the folder that is worked in."""
+    if str(file) in seen:
+        raise UserError(f"{file}: extends itself ({' -> '.join((*seen, str(file)))}); name another")
+    tree = _tree(file)
+    parent = tree.values.get("extends")
+    if not (isinstance(parent, str) and Path(parent).name == FILE.name):
+        return preset.extended(tree, SHARED)
+    if not os.path.lexists(parent):
+        raise UserError(f"{tree.where('extends')}: extends: {parent}: missing; name another study's params.yaml, or a preset")
+    below = _study(Path(parent), (*seen, str(file)))
+    return replace(tree, values={k: v for k, v in tree.values.items() if k != "extends"}).over(below)
 
 
 def load_recipe(file: Path = RECIPE) -> Recipe:

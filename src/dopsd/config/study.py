@@ -73,8 +73,9 @@ class Prompts(Section):
     source: Literal["world", "vlm", "captions", "files"]
     new: Count  # prompts for new pictures: of a concept of the world, or of each training picture
     noises: Count = 1  # that each is drawn from
-    said: Share = 1.0  # of the world's: chance that a prompt says an attribute of the scene
-    ordinary: Annotated[int, Field(ge=8)]  # prompts without "[V]"
+    said: Share = 1.0  # of the world's: chance that a prompt says an attribute of the scene,
+    also_said: tuple[Share, ...] = ()  # and others, asked at the last step of a training, of the same scenes and noise
+    ordinary: Annotated[int, Field(ge=8)]  # prompts without "[V]": of the world's, for each concept and seed its own
     ordinary_list: str = "everyday"  # of pictures: everyday, world or a .txt file, a prompt a line
     writer: Source | None = None
     given: tuple[Said, ...] = ()
@@ -87,16 +88,26 @@ class Prompts(Section):
             raise ValueError("source vlm needs a writer: {model: ..., revision: ...}")
         if self.source == "files" and self.folder is None:
             raise ValueError("source files needs a folder that holds CONCEPT.jsonl and ordinary.jsonl")
+        if self.also_said and self.source != "world":
+            raise ValueError("also_said is of prompts that the world makes: source world")
+        if self.said in self.also_said or len(set(self.also_said)) != len(self.also_said):
+            raise ValueError("also_said names a chance twice, or that of said; keep one")
         return self
 
 
 class Grid(Section):
-    """What the comparison runs over."""
+    """What the comparison runs over.
 
-    references: tuple[Literal["untouched", "described", "base"], ...]
+    references: rows without training, on the same prompts. untouched: the few-step model as it is; described: the same, the
+    concept spelled out; teacher: the same, having seen a training picture; base: the undistilled model; again: untouched, from
+    other noise. turbos: for each seed the few-step model whose transformer its trainings tune; none: backbone.model's own.
+    """
+
+    references: tuple[Literal["untouched", "described", "teacher", "base", "again"], ...]
     trained: tuple[Name, ...]
     concepts: Annotated[tuple[Name, ...], Field(min_length=1)]
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
+    turbos: tuple[Said, ...] = ()
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -111,14 +122,18 @@ class Grid(Section):
                 raise ValueError(f"{key} must name each value once")
         if "untouched" not in self.references:
             raise ValueError("references must hold untouched: every score of what is kept is held against it")
+        if self.turbos and len(self.turbos) != len(self.seeds):
+            raise ValueError("turbos names a few-step model for each of seeds, as many as these; or leave it out")
         return self
 
 
 class StepSize(Section):
-    """Each method's learning rate: `given`, or searched among `candidates` on a concept that the comparison does not use."""
+    """Each method's learning rate: `given`, the same as another's, or searched among `candidates` on concepts that the
+    comparison does not use."""
 
     given: dict[Name, Positive] = Field(default={})
-    concept: Name | None = None
+    same: dict[Name, Name] = Field(default={})  # a control and the method whose rate it takes
+    concepts: tuple[Name, ...] = ()
     seed: Seed = 0
     candidates: tuple[Positive, ...] = ()
     fidelity: str = "concept_fidelity"  # the score of new pictures that a rate is chosen by,

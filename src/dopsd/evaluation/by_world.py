@@ -48,23 +48,28 @@ def mentions(scenes: Scenes, said: float, rng: random.Random, own: Sequence[str]
     return out
 
 
-def ordinary(n: int, seed: int, said: float) -> list[Row]:
-    """n prompts without "[V]" for scenes that show no concept. said: chance that a prompt says an attribute."""
-    scenes = sample_scenes(n, seeds.stream("ordinary", seed))
-    rng = random.Random(seed)
+def ordinary(concept: str, n: int, seed: int, said: float, chance: float | None = None) -> list[Row]:
+    """n prompts without "[V]" for scenes that show no concept of `outside`, a block of their own for each concept and seed.
+    said: chance that a prompt says an attribute; chance: the same, where it is not the study's usual one (`Row.chance`): the
+    scenes and their noise are those of the usual one."""
+    scenes = sample_scenes(n, seeds.stream("ordinary", concept, seed))
+    rng = random.Random(f"{concept}/{seed}")
     out = []
-    told = mentions(scenes, said, random.Random(f"ordinary/{seed}/{said}"))
+    told = mentions(scenes, said, random.Random(f"ordinary/{concept}/{seed}/{said}"))
     for i, (words, truth, mention) in enumerate(zip(scenes.words(), truths(scenes), told, strict=True)):
         text = caption(words, mention, rng.choice(LEVELS), rng)
-        name = f"ordinary/{seed}/{i}"
-        out.append(_row(name, seed, ORDINARY, str(i), text, None, mention, truth))
+        name = f"{concept}/{seed}/{ORDINARY}/{i}"
+        out.append(_row(name, seed, ORDINARY, str(i), text, None, mention, truth, chance))
     return out
 
 
-def for_concept(name: str, prompts: int, noises: int, seed: int, training: Tensor, said: float) -> list[Row]:
+def for_concept(
+    name: str, prompts: int, noises: int, seed: int, training: Tensor, said: float, chance: float | None = None
+) -> list[Row]:
     """New scenes of a concept: `prompts` prompts, `noises` noises each, a prompt's noises side by side; then, as many of
     each, the same scenes and noise with "thing" (or no style) in the name's place (`NAMELESS`), and with another free name
-    (`OTHER`). said: chance that a prompt says an attribute of the rest of the scene.
+    (`OTHER`), where `chance` is None. said: chance that a prompt says an attribute of the rest of the scene; chance: as in
+    `ordinary`.
 
     `stated` leaves the concept's own attributes out, also where it is spelled out, so that adherence means the same for
     every method. training: attribute rows (m, 9) that must not come again.
@@ -77,12 +82,14 @@ def for_concept(name: str, prompts: int, noises: int, seed: int, training: Tenso
     told = mentions(scenes, said, random.Random(f"{name}/{seed}/{said}"), _names_for(concept))
     described = _texts(scenes.words(), told, concept, seed, PLACEHOLDER, described=True)
     out = []
-    for kind, word in ((NEW, PLACEHOLDER), (NAMELESS, None), (OTHER, OTHER_NAME)):
+    kinds = ((NEW, PLACEHOLDER), (NAMELESS, None), (OTHER, OTHER_NAME))
+    for kind, word in kinds if chance is None else kinds[:1]:
         texts = _texts(scenes.words(), told, concept, seed, word)
         for i, truth in enumerate(truths(scenes)):
             for k in range(noises):
                 number = i * noises + k
-                row = _row(f"{name}/{seed}/{kind}/{number}", seed, kind, str(i), texts[i], described[i], told[i], truth)
+                who = f"{name}/{seed}/{kind}/{number}"
+                row = _row(who, seed, kind, str(i), texts[i], described[i], told[i], truth, chance)
                 noise = seeds.number("noise", f"{name}/{seed}/{NEW}/{number}")  # one noise for all three
                 out.append(row.model_copy(update={"noise": noise}))
     return out
@@ -109,11 +116,20 @@ def _texts(
 
 
 def _row(
-    name: str, seed: int, kind: str, group: str, text: str, described: str | None, told: set[str], truth: Truth
+    name: str,
+    seed: int,
+    kind: str,
+    group: str,
+    text: str,
+    described: str | None,
+    told: set[str],
+    truth: Truth,
+    chance: float | None,
 ) -> Row:
     return Row.model_validate(
         {
-            "id": name,
+            "id": name if chance is None else f"{name}/said-{chance:g}",
+            "chance": chance,
             "seed": seed,
             "kind": kind,
             "group": group,
@@ -133,6 +149,6 @@ def open_prompts(n: int, seed: int) -> list[str]:
     """n prompts that say "[V]" and nothing else: half of them for the object, half for the style."""
     rng = random.Random(seed)
     return [
-        caption({}, set(), rng.choice(LEVELS), rng, object_placeholder=i % 2 == 0, style_placeholder=i % 2 == 1)
+        caption({}, set(), rng.choice(LEVELS), rng, **{("thing", "look")[i % 2]: PLACEHOLDER})
         for i in range(n)
     ]

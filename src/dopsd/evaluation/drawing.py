@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
+from PIL.Image import Image
 from torch import Tensor
 
 from dopsd.backbones.base import Backbone
@@ -61,6 +62,9 @@ def draw(
     return from_bytes(torch.cat([out[start] for start in starts]))
 
 
+Told = Literal["said", "described", "seen"]  # the prompt; with the concept spelled out; with a training picture beside it
+
+
 @dataclass(frozen=True)
 class Asked:
     """Prompts, encoded once: the same pictures may then be drawn again and again, under whatever weights are on the
@@ -76,17 +80,17 @@ class Asked:
         backbone: Backbone,
         rows: Sequence[Row],
         items: Sequence[Item] = (),
-        described: bool = False,
+        told: Told = "said",
         guided: bool = False,
     ) -> Asked:
         """items: of the training set; in the editing task a row is drawn from the input pictures of the one that it belongs
-        to. described: with the concept spelled out; UserError where a row does not say how."""
-        texts = [_text(r, described) for r in rows]
+        to. told: what the model is given, see `Told`; UserError where a row does not say how its concept is spelled out."""
+        texts = [_text(r, told == "described") for r in rows]
         noise = [r.start(backbone.latent_shape(*r.size)) for r in rows]
         named, asked = by_name([i for i in items if i.inputs]), {r.picture for r in rows}
         inputs = {name: item.references() for name, item in named.items() if name in asked}
         references = [inputs.get(r.picture or "", []) for r in rows] if named else None
-        contexts = backbone.context(texts, references=references)
+        contexts = backbone.context(texts, _seen(rows, items) if told == "seen" else None, references=references)
         return cls(contexts, noise, backbone.context([""]) if guided else None)
 
     def drawn(
@@ -99,6 +103,14 @@ class Asked:
             given, noise = [self.contexts[k] for k in ks], torch.stack([self.noise[k] for k in ks])
             out |= zip(ks, draw(backbone, given, noise, nfe, batch_size, what, guidance, self.empty), strict=True)
         return [out[k] for k in range(len(out))]
+
+
+def _seen(rows: Sequence[Row], items: Sequence[Item]) -> list[Image]:
+    """The training picture that each row's model has seen: the one that the row belongs to, else one after another."""
+    named = by_name(items)
+    seen = [named.get(r.picture or "", items[i % len(items)]) for i, r in enumerate(rows)]
+    images = {item.file: item.image() for item in seen}
+    return [images[item.file] for item in seen]
 
 
 def _text(row: Row, described: bool) -> str:

@@ -54,6 +54,7 @@ class Row(Section):
     width: Side
     noise: Annotated[int, Field(ge=0, lt=2**32)]  # seed of the noise that it is drawn from
     said: Share | None = None  # how much of what there is to say of the scene the text says
+    chance: Share | None = None  # with which each attribute is said, where it is not the study's usual one
     picture: str | None = None  # the training picture that it belongs to: its name (`Item.name`)
     stated: tuple[str, ...] = ()  # the attributes that the text states, the concept's own apart
     truth: Truth | None = None
@@ -91,6 +92,6 @@ def read(file: Path, missing: str = "run `dvc repro prompts`") -> list[Row]:
     return out
 
 
-def of_kind(rows: Iterable[Row], kind: str, seed: int | None = None) -> list[Row]:
-    """The rows of a kind, in their order: all, or those that a training with this seed answers."""
-    return [r for r in rows if r.kind == kind and (seed is None or r.seed in (None, seed))]
+def of_kind(rows: Iterable[Row], kind: str, seed: int | None = None, chance: float | None = None) -> list[Row]:
+    """The rows of a kind and openness, in their order: all, or those that a training with this seed answers."""
+    return [r for r in rows if r.kind == kind and r.chance == chance and (seed is None or r.seed in (None, seed))]

@@ -1,7 +1,8 @@
 """What a panel of instruments says of the pictures of a cell, as a long table: a row a score of a picture, or of a set.
 
 Columns `COLUMNS`. A score of a whole set has an empty prompt; its rows with a group "without B" are the same score with
-one block of the prompts left out, from which its interval comes (`statistics.jackknifed`).
+one block of the prompts left out, from which its interval comes (`statistics.jackknifed`). said: see `Row.chance`; NaN: the
+study's usual one.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from dopsd.evaluation.statistics import BLOCKS, WITHOUT, blocks
 from dopsd.sets.items import Item
 from dopsd.support.errors import UserError
 
-COLUMNS = ["step", "nfe", "guidance", "kind", "prompt", "group", "score", "value"]
+COLUMNS = ["step", "nfe", "guidance", "kind", "said", "prompt", "group", "score", "value"]
 DIGITS = 7  # significant ones, of a value: as many as a float32 holds
 
 
@@ -48,20 +49,18 @@ class Cell:
     items: Sequence[Item]
     own: Mapping[str, str] | None
 
-    def asked(self, kind: str) -> list[Row]:
-        return of_kind(self.rows, kind, self.seed)
+    def asked(self, kind: str, chance: float | None = None) -> list[Row]:
+        return of_kind(self.rows, kind, self.seed, chance)
 
 
-def references(cell: Cell) -> dict[tuple[int, float], View]:
-    """The untouched model's pictures that sets are held against, by NFE and guidance: those of REFERENCE rows where the study
-    has such, else of the ordinary ones."""
-    kind = REFERENCE if cell.asked(REFERENCE) else ORDINARY
-    rows = cell.asked(kind)
-    return {
-        (s.nfe, s.guidance): View(kind, rows, kept(cell.plain.folder, s, rows), cell.items, cell.own)
-        for s in cell.plain.todo
-        if s.kind == kind
-    }
+def references(cell: Cell) -> dict[tuple, View]:
+    """The untouched model's pictures that sets are held against, by NFE, guidance and openness: those of REFERENCE rows where
+    the study has such, else of the ordinary ones."""
+    kind, out = REFERENCE if cell.asked(REFERENCE) else ORDINARY, {}
+    for s in (s for s in cell.plain.todo if s.kind == kind):
+        rows = cell.asked(kind, s.chance)
+        out[s.nfe, s.guidance, s.chance] = View(kind, rows, kept(cell.plain.folder, s, rows), cell.items, cell.own)
+    return out
 
 
 def views(cell: Cell) -> Iterator[tuple[Sheet, View]]:
@@ -71,12 +70,13 @@ def views(cell: Cell) -> Iterator[tuple[Sheet, View]]:
         for sheet in drawn.todo:
             if sheet.kind == REFERENCE:
                 continue
-            reference = against.get((sheet.nfe, sheet.guidance)) if sheet.kind == ORDINARY else None
+            how = sheet.nfe, sheet.guidance, sheet.chance
+            reference = against.get(how) if sheet.kind == ORDINARY else None
             if sheet.kind == ORDINARY and reference is None:
                 raise UserError(
                     f"{cell.plain.folder}: no {sheet.nfe} NFE, which {drawn.folder} has; run `dvc repro draw`"
                 )
-            rows = cell.asked(sheet.kind)
+            rows = cell.asked(sheet.kind, sheet.chance)
             images = kept(drawn.folder, sheet, rows)
             yield sheet, View(sheet.kind, rows, images, cell.items, cell.own, reference)
 
@@ -89,11 +89,13 @@ def score_cell(cell: Cell, panel: Panel) -> pd.DataFrame:
         for sheet, view in seen:
             for score in panel.says(name, sheet.kind, view.has()):
                 found = panel.opened(name).score(score, view)
+                if found is None:
+                    continue
                 rows = _each(found, view.rows) if isinstance(found, Tensor) else _whole(found, len(view.rows))
-                where = (sheet.step, sheet.nfe, sheet.guidance, sheet.kind)
+                where = (sheet.step, sheet.nfe, sheet.guidance, sheet.kind, sheet.chance)
                 out += [(*where, prompt, group, score, float(f"{v:.{DIGITS}g}")) for prompt, group, v in rows]
         panel.close(name)
-    return pd.DataFrame(out, columns=COLUMNS)
+    return pd.DataFrame(out, columns=COLUMNS).astype({"said": float})
 
 
 def _each(found: Tensor, rows: Sequence[Row]) -> list[tuple[str, str, float]]:

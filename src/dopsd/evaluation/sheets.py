@@ -22,31 +22,41 @@ PIXELS = 1 << 20  # of a file, at most, where more than one picture is in it
 
 
 class Sheet(NamedTuple):
-    """One kind of prompts, drawn by the weights of one training step (0: untouched) in so many steps (NFE)."""
+    """One kind of prompts, drawn by the weights of one training step (0: untouched) in so many steps (NFE). chance: of prompts
+    that say more, or less, than the study's usual ones (`Row.chance`)."""
 
     step: int
     kind: str
     nfe: int
     guidance: float = 0.0
+    chance: float | None = None
 
     @property
     def name(self) -> str:
-        """Of its files: step-0040/new-4."""
-        return f"step-{self.step:04d}/{self.kind}-{self.nfe}" + (f"-g{self.guidance:g}" if self.guidance else "")
+        """Of its files: step-0040/new-4, step-0040/ordinary-32-g1.5-said-0.5."""
+        guided = f"-g{self.guidance:g}" if self.guidance else ""
+        said = "" if self.chance is None else f"-said-{self.chance:g}"
+        return f"step-{self.step:04d}/{self.kind}-{self.nfe}{guided}{said}"
 
 
-def along(settings: Evaluate, steps: Iterable[int], kinds: Iterable[str], every_nfe: bool) -> list[Sheet]:
+def along(
+    settings: Evaluate, steps: Iterable[int], kinds: Iterable[str], every_nfe: bool, chances: Sequence[float] = ()
+) -> list[Sheet]:
     """What a trained model draws, of the kinds that the study asks: at every checkpoint new scenes in few steps and ordinary
-    prompts in few and many; at the last one rewrites, new scenes without the name or with another, and ordinary prompts in
-    the NFE of the sweep, too, if `every_nfe`."""
-    steps, kinds = list(steps), set(kinds)
+    prompts in few and many; at the last one rewrites, new scenes without the name or with another and in many steps, what is
+    asked with other `chances`, and ordinary prompts in the NFE of the sweep, too, if `every_nfe`."""
+    steps, kinds, many = list(steps), set(kinds), settings.many > settings.few
+    last = steps[-1]
     out = [Sheet(s, kind, settings.few) for s in steps for kind in (NEW, ORDINARY) if kind in kinds]
-    out += [Sheet(steps[-1], kind, settings.few) for kind in (REWRITE, NAMELESS, OTHER) if kind in kinds]
+    out += [Sheet(last, kind, settings.few) for kind in (REWRITE, NAMELESS, OTHER) if kind in kinds]
+    if NEW in kinds and many:
+        out.append(Sheet(last, NEW, settings.many, settings.guidance))
     if ORDINARY in kinds:
-        out += [Sheet(s, ORDINARY, settings.many, settings.guidance) for s in steps if settings.many > settings.few]
+        out += [Sheet(s, ORDINARY, settings.many, settings.guidance) for s in steps if many]
         rest = {*settings.nfe, *(settings.nfe_sweep if every_nfe else ())} - {settings.few, settings.many}
-        out += [Sheet(steps[-1], ORDINARY, nfe) for nfe in sorted(rest)]
-    return out
+        out += [Sheet(last, ORDINARY, nfe) for nfe in sorted(rest)]
+    more = [s._replace(chance=p) for p in chances for s in out if s.step == last and s.kind in (NEW, ORDINARY)]
+    return out + [s for s in more if s.nfe in (settings.few, settings.many)]
 
 
 def _parts(rows: Sequence[Row]) -> list[list[int]]:

@@ -1,20 +1,24 @@
-"""The rule that chooses each method's learning rate, on a concept that the comparison does not use.
+"""The rule that chooses each method's learning rate, on concepts that the comparison does not use.
 
-Among the candidates: the largest mean of fidelity over the checkpoints, in few steps: a score of new pictures of the
-concept, 1 where "[V]" is drawn as it should be. What is kept of ordinary prompts, over the untouched model's, stands beside
-it and is not looked at: it is what the comparison asks about.
+Among the candidates: the largest fidelity at the last step, in few steps, as a mean over the concepts of the search: a score of
+new pictures of the concept, 1 where "[V]" is drawn as it should be; the smallest of equal ones. What is kept of ordinary
+prompts, over the untouched model's, and how much of the fidelity is bound to the name stand beside it and are not looked at:
+they are what the comparison asks about.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import pandas as pd
 
 from dopsd.config.study import StepSize
-from dopsd.evaluation.rows import NEW, ORDINARY
+from dopsd.evaluation.rows import NAMELESS, NEW, ORDINARY
 from dopsd.support.errors import UserError
 from dopsd.support.files import rounded
 
-COLUMNS = ["method", "learning_rate", "key", "step", "fidelity", "retention"]
+COLUMNS = ["method", "concept", "learning_rate", "key", "step", "fidelity", "retention", "binding"]
 
 
 def _means(table: pd.DataFrame, kind: str, score: str) -> dict[int, float]:
@@ -26,26 +30,29 @@ def _means(table: pd.DataFrame, kind: str, score: str) -> dict[int, float]:
 
 
 def score(table: pd.DataFrame, untouched: pd.DataFrame, rule: StepSize) -> list[dict]:
-    """Fidelity and retention at every checkpoint of a candidate: rows {step, fidelity, retention}.
+    """Fidelity and retention at every checkpoint of a candidate: rows {step, fidelity, retention, binding}, the last one at the
+    last step only, of prompts that the world made, None else.
 
     table, untouched: long tables (see `scores`), all in few steps.
     """
     (before,) = _means(untouched, ORDINARY, rule.retention).values()
     fidelity, kept = _means(table, NEW, rule.fidelity), _means(table, ORDINARY, rule.retention)
+    nameless = _means(table, NAMELESS, rule.fidelity) if (table.kind == NAMELESS).any() else {}
     rows = []
     for step, value in fidelity.items():
-        f, r = rounded(value), rounded(kept[step] / before)
-        rows.append({"step": step, "fidelity": f, "retention": r})
+        bound = rounded(value - nameless[step]) if step in nameless else None
+        rows.append({"step": step, "fidelity": rounded(value), "retention": rounded(kept[step] / before), "binding": bound})
     return rows
 
 
-def choose(table: pd.DataFrame, given: dict[str, float]) -> dict[str, dict]:
+def choose(table: pd.DataFrame, given: Mapping[str, float], same: Mapping[str, str] = MappingProxyType({})) -> dict:
     """The learning rate of each method: {method: {"value", "low", "high", "n"}}, low and high its neighbours among the n
-    candidates (the resolution of the search); None, and n 0, where it was given. table: rows of `COLUMNS`."""
+    candidates (the resolution of the search); None, and n 0, where it was given. same: methods that take another's rate.
+    table: rows of `COLUMNS`."""
     chosen = {m: {"value": rate, "low": None, "high": None, "n": 0} for m, rate in given.items()}
     for method, rows in table.groupby("method", sort=False):
-        means = rows.groupby("learning_rate").fidelity.mean()
+        means = rows.loc[rows.step == rows.step.max()].groupby("learning_rate").fidelity.mean()
         rates, best = list(means.index), int(means.argmax())
         low, high = rates[max(best - 1, 0)], rates[min(best + 1, len(rates) - 1)]
         chosen[str(method)] = {"value": float(rates[best]), "low": float(low), "high": float(high), "n": len(rates)}
-    return chosen
+    return chosen | {m: chosen[of] for m, of in same.items() if of in chosen}

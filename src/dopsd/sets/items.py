@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from dopsd.support import sealed
 from dopsd.support.errors import UserError
 from dopsd.support.opener import opened
 from dopsd.support.text import regular
@@ -66,8 +66,7 @@ def by_name(items: Sequence[Item]) -> dict[str, Item]:
 
 def digest(file: Path) -> str:
     """What is in a file, in sixteen hex digits; UserError where it is none."""
-    with regular(file).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+    return sealed.digest(regular(file))[:16]
 
 
 def fitted(image: Image.Image, height: int, width: int) -> Image.Image:

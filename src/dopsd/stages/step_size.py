@@ -16,7 +16,7 @@ def main() -> None:
     params = load()
     table = Study(params).search(file)
     write_csv(table, file)
-    write_json(choose(table, params.step_size.given), paths.STEP_SIZE)
+    write_json(choose(table, params.step_size.given, params.step_size.same), paths.STEP_SIZE)
 
 
 if __name__ == "__main__":

@@ -15,10 +15,11 @@ import torch
 from dopsd import backbones, objectives
 from dopsd.config.backbone import Backbone
 from dopsd.config.params import Params
+from dopsd.evaluation.drawing import Told
 from dopsd.evaluation.instruments import Panel
 from dopsd.evaluation.rows import NEW, ORDINARY, Row
 from dopsd.study import code
-from dopsd.study.grid import fetched, methods
+from dopsd.study.grid import another, fetched, methods, training
 from dopsd.study.store import content
 from dopsd.support import paths
 from dopsd.support.errors import UserError, nearest
@@ -30,20 +31,27 @@ NOTEBOOKS = Path("notebooks")
 MINIATURE = ("mini-base", "mini-turbo", "mini-turbo-2", "mini-reader", "mini-clip")
 
 
+def turbos(params: Params) -> dict[int, Backbone]:
+    """The few-step model of each seed's trainings; a seed that is not there has the study's own."""
+    seeds = zip(params.grid.seeds, params.grid.turbos, strict=False)
+    return {s: params.backbone.model_copy(update={"transformer": t}) for s, t in seeds}
+
+
 def base(settings: Backbone) -> Backbone:
     """The same backbone with the undistilled model's transformer."""
     return settings.model_copy(update={"transformer": settings.base, "base": None})
 
 
 def _backbone(settings: Backbone, seen: bool) -> dict:
-    """What a result depends on; without its eye where no picture is seen. The base counts where it draws (`base`)."""
+    """What a result depends on; without its eye where no picture is seen. The transformer, which may be a seed's or the base's,
+    counts by its weights (`weights`), and of a hub by its name."""
     return settings.model_dump(exclude=WHO_RUNS_IT if seen else {*WHO_RUNS_IT, *SEES})
 
 
 def weights(settings: Backbone, seen: bool) -> list[Any]:
-    """The weights of a backbone: what is in local folders; a hub's repository is its name and revision in the settings."""
+    """The weights of a backbone: what is in local folders; of a hub's repository its name (its revision is in the settings)."""
     sources = [settings.model, settings.transformer, getattr(settings, "vlm", None) if seen else None]
-    return [content(Path(s)) for s in sources if s and Path(s).is_dir()]
+    return [content(Path(s)) if Path(s).is_dir() else s for s in sources if s]
 
 
 def panel(params: Params) -> Panel:
@@ -80,8 +88,8 @@ def train(params: Params) -> dict[str, str]:
     of = backbones.module(params.backbone.name)
     out = {}
     for name, m in methods(params).items():
-        ran = code.digest(["dopsd.study.train", of, objectives.module(name)])
-        settings = m.settings.model_dump(), params.train.result(), _backbone(params.backbone, m.needs.seen)
+        ran = code.digest(["dopsd.study.train", of, objectives.module(m.kind)])
+        settings = m.settings.model_dump(), training(params, name).result(), _backbone(params.backbone, m.needs.seen)
         out[name] = fingerprint(ran, *settings)
     return out
 
@@ -92,9 +100,10 @@ def draw(params: Params) -> str:
     return fingerprint(ran, _backbone(params.backbone, seen=False))
 
 
-def drawn(rows: Sequence[Row], described: bool) -> list[tuple]:
+def drawn(rows: Sequence[Row], told: Told) -> list[tuple]:
     """What of its prompts a picture depends on."""
-    return [(r.kind, r.described if described else r.text, r.noise, r.size, r.picture) for r in rows]
+    texts = [r.described if told == "described" else r.text for r in rows]
+    return [(r.kind, r.chance, text, r.noise, r.size, r.picture) for r, text in zip(rows, texts, strict=True)]
 
 
 def score(params: Params) -> str:
@@ -106,7 +115,7 @@ def score(params: Params) -> str:
 
 def search(params: Params) -> dict[str, str]:
     """For each method whose learning rate is searched: what the score of a candidate depends on, the rate apart."""
-    rule = params.step_size.model_dump(include={"concept", "fidelity", "retention"})
+    rule = params.step_size.model_dump(include={"fidelity", "retention"})
     looked = draw(params), score(params), code.digest(["dopsd.evaluation.step_size"]), rule, params.evaluate.few
     return {m: fingerprint(k, *looked) for m, k in train(params).items() if m in params.searched}
 
@@ -134,8 +143,11 @@ def all_stages(params: Params) -> dict[str, dict]:
     check(params)
     grid, of = params.grid, backbones.module(params.backbone.name)
     over = {"concepts": list(grid.concepts), "seeds": list(grid.seeds)}
-    seen, unseen = weights(params.backbone, seen=True), weights(params.backbone, seen=False)
-    sheets = fingerprint(params.train.kept, params.evaluate.nfe, params.evaluate.nfe_sweep)
+    models = [params.backbone, *turbos(params).values()]
+    seen, unseen = ([weights(m, which) for m in models] for which in (True, False))
+    kept = {m: training(params, m).kept for m in grid.trained}
+    sheets = fingerprint(kept, params.evaluate.nfe, params.evaluate.nfe_sweep, params.evaluate.guidance)
+    shown = [another(c, params) for c in grid.concepts] if any(m.needs.another for m in methods(params).values()) else []
     out = {
         "fetch": {"code": _stage("fetch"), "fetch": params.fetch.model_dump(), "concepts": fetched(params)},
         "prompts": {
@@ -151,7 +163,7 @@ def all_stages(params: Params) -> dict[str, dict]:
             "settings": params.step_size.model_dump(),
             "weights": fingerprint(seen, eyes(params)),
         },
-        "train": {"methods": train(params), "weights": fingerprint(seen), **over},
+        "train": {"methods": train(params), "weights": fingerprint(seen), "shown": shown, **over},
         "draw": {
             "code": draw(params),
             "methods": list(grid.methods),

@@ -10,9 +10,11 @@ from types import MappingProxyType
 import pandas as pd
 import torch
 
+from dopsd.config.backbone import Backbone
 from dopsd.config.params import Params
 from dopsd.evaluation import scores
-from dopsd.evaluation.rows import NEW, ORDINARY, Row
+from dopsd.evaluation.drawing import Told
+from dopsd.evaluation.rows import NAMELESS, NEW, ORDINARY, REFERENCE, Row
 from dopsd.evaluation.scores import Drawn
 from dopsd.evaluation.sheets import Sheet, along
 from dopsd.evaluation.step_size import COLUMNS, score
@@ -25,7 +27,7 @@ from dopsd.study.prompts import asked
 from dopsd.study.score import TABLE, score_pictures
 from dopsd.study.store import CARD, Store, content, publish
 from dopsd.study.train import train_cell
-from dopsd.support import paths
+from dopsd.support import paths, seeds
 from dopsd.support.errors import UserError
 from dopsd.support.files import number, read_csv, read_json, read_table, write_table
 from dopsd.training import identity
@@ -40,6 +42,9 @@ def device_name(device: str) -> str:
 
 Job = tuple[Callable[..., Path], tuple]  # a worker and its arguments, the device apart
 Keyed = tuple[str, Job]  # what makes a cell, and the key that the cell is kept under
+Candidate = tuple[Cell, float]  # a training of the search, and its learning rate
+TOLD: dict[str, Told] = {"described": "described", "teacher": "seen"}  # what else rows without training are given
+SEARCHED = (NEW, NAMELESS, ORDINARY)  # what a candidate of the search draws
 
 
 class Study:
@@ -50,7 +55,9 @@ class Study:
         self.methods = grid.methods(params)
         # what many cells share is read, and hashed, once: files do not change while a stage runs
         self._asked, self._content = cache(asked), cache(self._concept)
-        self._weights = cache(lambda seen: keys.weights(params.backbone, seen))
+        self._turbos = keys.turbos(params)
+        self._weights = cache(lambda seen, seed: keys.weights(self.model(seed), seen))
+        self._bases = cache(lambda: keys.weights(keys.base(params.backbone), seen=False))
 
     @cached_property
     def _eyes(self) -> list[str]:
@@ -98,6 +105,15 @@ class Study:
         """The folder of a cell that is finished; None where it is not."""
         return self.store.find(cell[0], published)
 
+    def model(self, seed: int) -> Backbone:
+        """The few-step model that a seed's trainings tune."""
+        return self._turbos.get(seed, self.params.backbone)
+
+    @cached_property
+    def shared(self) -> bool:
+        """Whether there are ordinary prompts that all concepts share."""
+        return bool(self._asked(paths.ORDINARY))
+
     def rows(self, concept: str, seed: int) -> list[Row]:
         """The prompts that a cell answers."""
         return [r for r in self._asked(concept) if r.seed in (None, seed)]
@@ -113,28 +129,29 @@ class Study:
 
     def _training(self, who: str, concept: str, seed: int, rate: float) -> Keyed:
         p, method = self.params, self.methods[who]
-        given = self._content(concept), self._weights(method.needs.seen)
+        other = grid.another(concept, p) if method.needs.another else None
+        given = self._content(concept), other and self._content(other), self._weights(method.needs.seen, seed)
         k = fingerprint("train", self._train_keys[who], *given, seed, rate)
-        manifest = paths.concept_set(concept) / "data.jsonl"
-        name = f"{who}/{concept}/{seed}"
-        return k, (train_cell, (p.backbone, method, p.train, manifest, seed, rate, self.store.work(k), name))
+        manifest, shown = (c and paths.concept_set(c) / "data.jsonl" for c in (concept, other))
+        name, settings = f"{who}/{concept}/{seed}", grid.training(p, who)
+        return k, (train_cell, (self.model(seed), method, settings, manifest, seed, rate, self.store.work(k), name, shown))
 
-    def _drawing(
-        self, weights: Path | None, concept: str, seed: int, todo: list[Sheet], described: bool, base: bool = False
-    ) -> Keyed:
-        """weights: the folder of a training, or None. concept: one of the study's, or "ordinary". base: draw with the
-        undistilled model."""
-        p, items, seen = self.params, [], None
-        model = keys.base(p.backbone) if base else p.backbone
+    def _drawing(self, weights: Path | None, cell: Cell, todo: list[Sheet]) -> Keyed:
+        """weights: the folder of a training, or None. cell.concept: one of the study's, or "ordinary"."""
+        (who, concept, seed), items, seen = cell, [], None
+        base, told = who == "base", TOLD.get(who, "said")
+        model = keys.base(self.params.backbone) if base else self.model(seed)
         if concept != paths.ORDINARY:
             items, seen = read_set(paths.concept_set(concept) / "data.jsonl"), self._content(concept)
-        kinds = {s.kind for s in todo}
-        rows = [r for r in self.rows(concept, seed) if r.kind in kinds]
-        given = seen, weights and content(weights, (CARD, TIME_FILE, identity.FILE)), self._weights(False)
-        given = (*given, keys.weights(model, seen=False)) if base else given
-        k = fingerprint("draw", self._draw_key, *given, keys.drawn(rows, described), todo)
+        asks = {(s.kind, s.chance) for s in todo}
+        rows = [r for r in self.rows(concept, seed) if (r.kind, r.chance) in asks]
+        if who == "again":
+            rows = [r.model_copy(update={"noise": seeds.number("again", r.id)}) for r in rows]
+        mine = self._bases() if base else self._weights(told == "seen", seed)
+        given = seen, weights and content(weights, (CARD, TIME_FILE, identity.FILE)), mine
+        k = fingerprint("draw", self._draw_key, *given, keys.drawn(rows, told), todo)
         at = {s.step: weights / f"step-{s.step:04d}" for s in todo} if weights else {}
-        arguments = (model, at, rows, items, seed, described, todo, p.evaluate.batch_size)
+        arguments = (model, at, rows, items, seed, told, todo, self.params.evaluate.batch_size)
         return k, (draw_cell, (*arguments, self.store.work(k)))
 
     def _scoring(self, drawn: Sequence[Drawn], plain: Drawn, concept: str, seed: int) -> Keyed:
@@ -146,7 +163,7 @@ class Study:
         k = fingerprint("score", self._score_key, seen, *given)
         folder = paths.concept_set(concept)
         scene = folder / "scene.json"  # of what the world made
-        own = read_json(scene).get("attributes") if scene.exists() else None
+        own = (read_json(scene).get("attributes") or {"look": concept}) if scene.exists() else None
         about = read_set(folder / "data.jsonl"), own
         return k, (score_pictures, (drawn, plain, rows, seed, *about, p.instruments, self.store.work(k)))
 
@@ -157,45 +174,58 @@ class Study:
 
         table: what an earlier run wrote; its rows are taken where their key is the same.
         """
-        settings, concept = self.params.step_size, self.params.step_size.concept
-        if not self.params.searched or concept is None:
+        p, settings = self.params, self.params.step_size
+        if not p.searched:
             return pd.DataFrame(columns=COLUMNS)
-        keys.check(self.params)
+        keys.check(p)
         known = dict(list(read_csv(table, *COLUMNS).groupby("key"))) if table.exists() else {}
-        prompts = [r.model_dump() for r in self.rows(concept, settings.seed)]
-        candidates = {}
-        for name, of in keys.search(self.params).items():
-            given = self._content(concept), self._weights(self.methods[name].needs.seen), self._eyes
-            for rate in settings.candidates:
-                k = fingerprint(of, *given, prompts, settings.seed, rate)
-                candidates[k] = name, rate
-        found = self._searched(concept, {k: c for k, c in candidates.items() if k not in known})
+        candidates: dict[str, Candidate] = {}
+        for concept in settings.concepts:
+            prompts = [r.model_dump() for r in self.rows(concept, settings.seed)]
+            for name, of in keys.search(p).items():
+                needs = self.methods[name].needs
+                other = self._content(grid.another(concept, p)) if needs.another else None
+                given = self._content(concept), other, self._weights(needs.seen, settings.seed), self._eyes
+                for rate in settings.candidates:
+                    k = fingerprint(of, *given, prompts, settings.seed, rate)
+                    candidates[k] = Cell(name, concept, settings.seed), rate
+        found = self._searched({k: c for k, c in candidates.items() if k not in known})
         rows = []
-        for k, (name, rate) in candidates.items():
+        for k, (cell, rate) in candidates.items():
             each = known[k].to_dict("records") if k in known else found[k]
-            rows += [{"method": name, "learning_rate": rate, "key": k} | r for r in each]
+            rows += [{"method": cell.method, "concept": cell.concept, "learning_rate": rate, "key": k} | r for r in each]
         return pd.DataFrame(rows, columns=COLUMNS)
 
-    def _searched(self, concept: str, candidates: Mapping[str, tuple[str, float]]) -> dict[str, list[dict]]:
-        """Train, draw and score candidates {key: (method, learning rate)}, each kept on its own -> {key: rows}."""
+    def _searched(self, candidates: Mapping[str, Candidate]) -> dict[str, list[dict]]:
+        """Train, draw and score candidates, each kept on its own -> {key: rows}."""
         if not candidates:
             return {}
-        p, seed, settings = self.params, self.params.step_size.seed, self.params.evaluate.in_few_steps
-        in_few = p.model_copy(update={"evaluate": settings})
-        kinds = {r.kind for r in self._asked(paths.ORDINARY)}
-        plain_todo = grid.drawings(in_few, Cell("untouched", paths.ORDINARY, seed), kinds)
-        todo = along(settings, p.train.kept, (NEW, ORDINARY), every_nfe=False)
-        trainings = {k: self._training(who, concept, seed, rate) for k, (who, rate) in candidates.items()}
+        p, settings = self.params, self.params.evaluate.in_few_steps
+        trainings = {k: self._training(*cell, rate) for k, (cell, rate) in candidates.items()}
         trained = self._run("step_size train", dict(trainings.values()))
-        before = self._drawing(None, paths.ORDINARY, seed, plain_todo, False)
-        drawings = {k: self._drawing(trained[t], concept, seed, todo, False) for k, (t, _) in trainings.items()}
-        drawn = self._run("step_size draw", dict([before, *drawings.values()]))
-        plain = Drawn(drawn[before[0]], plain_todo)
-        untouched = self._scoring([plain], plain, concept, seed)
-        scorings = {k: self._scoring([Drawn(drawn[d], todo)], plain, concept, seed) for k, (d, _) in drawings.items()}
-        scored = self._run("step_size evaluate", dict([untouched, *scorings.values()]))
-        before_table = read_table(scored[untouched[0]] / TABLE)
-        return {k: score(read_table(scored[s] / TABLE), before_table, p.step_size) for k, (s, _) in scorings.items()}
+        plain = {}  # the untouched model's of each concept
+        for cell in {cell._replace(method="untouched") for cell, _ in candidates.values()}:
+            todo = along(settings, [0], (ORDINARY,), every_nfe=False)
+            todo += [s._replace(kind=REFERENCE) for s in todo if self.shared]
+            at = cell._replace(concept=paths.ORDINARY) if self.shared else cell
+            plain[cell.concept] = *self._drawing(None, at, todo), todo
+        drawings = {}
+        for k, (cell, _) in candidates.items():
+            todo = along(settings, grid.training(p, cell.method).kept, SEARCHED, every_nfe=False)
+            drawings[k] = *self._drawing(trained[trainings[k][0]], cell, todo), todo
+        drawn = self._run("step_size draw", {k: job for k, job, _ in (*plain.values(), *drawings.values())})
+        before = {c: Drawn(drawn[k], todo) for c, (k, _, todo) in plain.items()}
+        scorings = {}
+        for k, (cell, _) in candidates.items():
+            d, _, todo = drawings[k]
+            scorings[k] = self._scoring([Drawn(drawn[d], todo)], before[cell.concept], cell.concept, cell.seed)
+        untouched = {c: self._scoring([mine], mine, c, p.step_size.seed) for c, mine in before.items()}
+        scored = self._run("step_size evaluate", dict([*untouched.values(), *scorings.values()]))
+        tables = {k: read_table(folder / TABLE) for k, folder in scored.items()}
+        return {
+            k: score(tables[s], tables[untouched[candidates[k][0].concept][0]], p.step_size)
+            for k, (s, _) in scorings.items()
+        }
 
     # --- train
 
@@ -212,38 +242,47 @@ class Study:
 
     def todo(self, cell: Cell) -> list[Sheet]:
         """The sheets that a cell draws."""
-        return grid.drawings(self.params, cell, {r.kind for r in self._asked(cell.concept)})
+        return grid.drawings(self.params, cell, self._asked(cell.concept), self.shared)
 
     def draw(self) -> None:
         """What every cell draws, to samples/cells/<method>/<concept>/<seed>."""
         cells = {}
-        for cell in grid.drawn(self.params.grid):
+        for cell in grid.drawn(self.params.grid, self.shared):
             adapter = paths.adapters(*cell) if cell.method in self.params.grid.trained else None
             if adapter and not adapter.is_dir():
                 raise UserError(f"{adapter}: the adapter is missing; run `dvc repro train`")
-            described, base = cell.method == "described", cell.method == "base"
-            cells[cell] = self._drawing(adapter, cell.concept, cell.seed, self.todo(cell), described, base)
+            cells[cell] = self._drawing(adapter, cell, self.todo(cell))
         self._published("draw", cells, paths.samples, paths.PICTURES_OF_CELLS)
 
     # --- evaluate
 
     def evaluate(self) -> None:
         """The scores of every cell, to samples/scores/<method>/<concept>/<seed>, and all of them in one long table."""
-        p, cells = self.params, {}
-        before = {(c.method, c.seed): Drawn(paths.samples(*c), self.todo(c)) for c in grid.ordinary(p.grid)}
-        for cell in grid.scored(p.grid):
-            drawn, plain = Drawn(paths.samples(*cell), self.todo(cell)), before["untouched", cell.seed]
-            for folder in (drawn.folder, plain.folder):
-                if not folder.is_dir():
-                    raise UserError(f"{folder}: no pictures; run `dvc repro draw`")
-            # ordinary prompts ask for no concept, so what an untrained model drew of them is any concept's
+        cells = {}
+        for cell in grid.scored(self.params.grid):
+            drawn, plain = self._drawn(cell), self._plain(cell, "untouched")
             mine = [drawn]
-            if cell.method in p.grid.references:
-                mine.append(before.get((cell.method, cell.seed), plain))
+            if cell.method in grid.CONCEPTLESS and self.shared:
+                mine.append(self._plain(cell, cell.method))
+            if cell.method == "described":  # ordinary prompts ask for no concept: what it draws of them is the untouched model's
+                mine.append(plain)
             cells[cell] = self._scoring(mine, plain, cell.concept, cell.seed)
         finished = self._published("evaluate", cells, paths.scores, paths.SCORES)
         tables = [read_table(folder / TABLE).assign(**cell._asdict()) for cell, folder in finished.items()]
         write_table(pd.concat(tables, ignore_index=True).loc[:, [*Cell._fields, *scores.COLUMNS]], paths.TABLE)
+
+
+    def _drawn(self, cell: Cell) -> Drawn:
+        """What a cell drew; UserError where it is not there."""
+        folder = paths.samples(*cell)
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no pictures; run `dvc repro draw`")
+        return Drawn(folder, self.todo(cell))
+
+    def _plain(self, cell: Cell, who: str) -> Drawn:
+        """What a row without training drew of the ordinary prompts that a cell answers."""
+        drawn = self._drawn(Cell(who, paths.ORDINARY if self.shared else cell.concept, cell.seed))
+        return Drawn(drawn.folder, [s for s in drawn.todo if s.kind in (ORDINARY, REFERENCE)])
 
 
 def _kept_by(store: Store, k: str, function: Callable[..., Path], arguments: tuple, device: str) -> Path:

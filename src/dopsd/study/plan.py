@@ -13,7 +13,6 @@ from safetensors import SafetensorError, safe_open
 
 from dopsd.config.backbone import Backbone
 from dopsd.config.train import Train
-from dopsd.objectives import Needs
 from dopsd.study import grid
 from dopsd.study.grid import Cell
 from dopsd.study.pipeline import Study
@@ -22,12 +21,6 @@ from dopsd.support import paths
 from dopsd.support.errors import UserError, told
 from dopsd.support.files import number, read_json
 from dopsd.training.results import TIME_FILE
-
-
-def forwards_a_sample(needs: Needs) -> int:
-    """Forwards of the generator that a training step costs for each sample, a backward pass counted as two: for each of K
-    visited states the student's forward and backward, and the teacher's forward where there is a teacher."""
-    return needs.rollout_steps * (1 + 2 + (needs.teacher is not None))
 
 
 @dataclass(frozen=True)
@@ -52,19 +45,25 @@ def _training(study: Study, method: str, cells: list[tuple[Cell, float]]) -> tup
     p = study.params
     folders = {cell: study.kept(study._training(*cell, rate), paths.adapters(*cell)) for cell, rate in cells}
     kept = {cell for cell, folder in folders.items() if folder}
-    each = p.train.steps * p.train.batch_size * forwards_a_sample(study.methods[method].needs)
+    each = forwards(study, method)
     one = measured(f for f in folders.values() if f)
     missing = len(cells) - len(kept)
     return Row("train", method, len(cells), len(kept), each * missing, one * missing if one is not None else None), kept
+
+
+def forwards(study: Study, method: str) -> int:
+    """Of the generator, in a training: a backward pass is counted as two."""
+    of = grid.training(study.params, method)
+    return of.steps * of.batch_size * study.methods[method].needs.forwards
 
 
 def _rates(study: Study) -> dict[str, float]:
     """Each method's learning rate: given, or found by a search that has run; that of the first candidate else, which names
     cells that are not kept."""
     known = read_json(paths.STEP_SIZE) if paths.STEP_SIZE.exists() else {}
-    of = study.params.step_size
+    of, first = study.params.step_size, (*study.params.step_size.candidates, 0.0)[0]
     return {
-        m: number(paths.STEP_SIZE, m, "value") if m in known else of.given.get(m, (*of.candidates, 0.0)[0])
+        m: number(paths.STEP_SIZE, m, "value") if m in known else of.given.get(of.same.get(m, m), first)
         for m in study.methods
     }
 
@@ -80,10 +79,8 @@ def plan(study: Study) -> list[Row]:
             f"{paths.PROMPTS}: missing; run `dvc repro prompts` first, which takes moments where no VLM writes"
         )
     if p.searched and not paths.STEP_SIZE.exists():
-        n = len(p.step_size.candidates)
-        for m in p.searched:
-            each = p.train.steps * p.train.batch_size * forwards_a_sample(study.methods[m].needs)
-            out.append(Row("step_size", m, n, 0, n * each, None))
+        n = len(p.step_size.candidates) * len(p.step_size.concepts)
+        out += [Row("step_size", m, n, 0, n * forwards(study, m), None) for m in p.searched]
     finished: set[Cell] = set()
     for method in study.methods:
         cells = [(c, rates[method]) for c in grid.trained(p.grid) if c.method == method]
@@ -97,20 +94,18 @@ def plan(study: Study) -> list[Row]:
 
 def _drawing(study: Study, method: str, finished: set[Cell]) -> Row:
     """Cells that draw: kept only where their training is."""
-    mine = [c for c in grid.drawn(study.params.grid) if c.method == method]
-    kept, forwards = 0, 0
+    mine = [c for c in grid.drawn(study.params.grid, study.shared) if c.method == method]
+    kept, total = 0, 0
     for cell in mine:
         adapter = paths.adapters(*cell) if cell.method in study.methods else None
         todo = study.todo(cell)
         there = adapter is None or (cell in finished and adapter.is_dir())
-        if there and study.kept(
-            study._drawing(adapter, cell.concept, cell.seed, todo, method == "described"), paths.samples(*cell)
-        ):
+        if there and study.kept(study._drawing(adapter, cell, todo), paths.samples(*cell)):
             kept += 1
             continue
-        asked = Counter(r.kind for r in study.rows(cell.concept, cell.seed))
-        forwards += sum(s.nfe * (2 if s.guidance else 1) * asked[s.kind] for s in todo)
-    return Row("draw", method, len(mine), kept, forwards, None)
+        asked = Counter((r.kind, r.chance) for r in study.rows(cell.concept, cell.seed))
+        total += sum(s.nfe * (2 if s.guidance else 1) * asked[s.kind, s.chance] for s in todo)
+    return Row("draw", method, len(mine), kept, total, None)
 
 
 def table(rows: list[Row]) -> pd.DataFrame:

@@ -21,18 +21,22 @@ FILES = "write it there, or choose another prompts.source"
 
 def seeds_of(params: Params, concept: str) -> Sequence[int]:
     """The trainings' seeds that a concept's prompts are for."""
-    return (params.step_size.seed,) if concept == params.step_size.concept else params.grid.seeds
+    return (params.step_size.seed,) if concept in params.step_size.concepts else params.grid.seeds
 
 
 def _by_world(params: Params, concept: str) -> Iterable[Row]:
+    """New scenes of the concept, and its own block of ordinary prompts, at every openness that is asked."""
     if concept not in OUTSIDE:
         raise UserError(
             f"{params.where('prompts', 'source')}: prompts.source world: {concept!r} is none of its concepts; choose vlm, "
             "captions or files"
         )
     known, wanted = load_training(paths.concept_set(concept)).attributes, params.prompts
+    also = () if concept in params.step_size.concepts else wanted.also_said
     for seed in seeds_of(params, concept):
-        yield from by_world.for_concept(concept, wanted.new, wanted.noises, seed, known, wanted.said)
+        for said, chance in [(wanted.said, None), *zip(also, also, strict=True)]:
+            yield from by_world.for_concept(concept, wanted.new, wanted.noises, seed, known, said, chance)
+            yield from by_world.ordinary(concept, wanted.ordinary, seed, said, chance)
 
 
 def _by_pictures(params: Params, concept: str, ask: Ask | None) -> list[Row]:
@@ -42,7 +46,8 @@ def _by_pictures(params: Params, concept: str, ask: Ask | None) -> list[Row]:
 
 
 def written(params: Params, ask: Ask | None) -> dict[Path, list[Row]]:
-    """Every file of the study's prompts with its rows: one a concept, and the ordinary prompts'.
+    """Every file of the study's prompts with its rows: one a concept, and that of the ordinary prompts that all concepts share,
+    of which the world makes none (each concept has its own).
 
     ask: the VLM that sees the pictures, where `prompts.source` is vlm.
     """
@@ -59,15 +64,11 @@ def written(params: Params, ask: Ask | None) -> dict[Path, list[Row]]:
     for concept in fetched(params):
         of = _by_world(params, concept) if wanted.source == "world" else _by_pictures(params, concept, ask)
         out[paths.prompts(concept)] = list(of)
-    if wanted.source == "world":
-        search = [params.step_size.seed] if params.searched and params.step_size.seed not in params.grid.seeds else []
-        ordinary = [
-            r for seed in (*params.grid.seeds, *search) for r in by_world.ordinary(wanted.ordinary, seed, wanted.said)
-        ]
-    else:
+    shared = []
+    if wanted.source != "world":
         texts = by_pictures.listed(wanted.ordinary_list, wanted.ordinary)
-        ordinary = by_pictures.ordinary(texts, params.fetch.size, wanted.seed)
-    return out | {paths.prompts(paths.ORDINARY): ordinary}
+        shared = by_pictures.ordinary(texts, params.fetch.size, wanted.seed)
+    return out | {paths.prompts(paths.ORDINARY): shared}
 
 
 def asked(concept: str) -> list[Row]:

@@ -21,9 +21,11 @@ def train_cell(
     learning_rate: float,
     work: Path,
     name: str,
+    shown: Path | None,
     device: str,
 ) -> Path:
-    """Train on the set of a manifest, in a folder of `work` -> the folder of the finished training (see `train`)."""
+    """Train on the set of a manifest, in a folder of `work` -> the folder of the finished training (see `train`). shown: the
+    manifest of the pictures that the teacher sees in the set's place."""
     return train(
         backbones.load(backbone.model_copy(update={"device": device})),
         read_set(manifest),
@@ -33,4 +35,5 @@ def train_cell(
         learning_rate=learning_rate,
         work=work,
         name=name,
+        shown=read_set(shown) if shown else None,
     )

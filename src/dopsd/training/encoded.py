@@ -13,7 +13,7 @@ from torch import Tensor
 from dopsd.backbones.base import Backbone
 from dopsd.config.backbone import Model
 from dopsd.method.context import Condition, Context
-from dopsd.sets.items import Item
+from dopsd.sets.items import Item, digest
 from dopsd.support import sealed
 from dopsd.support.errors import UserError
 from dopsd.support.files import whole
@@ -32,11 +32,6 @@ class Visit:
     latents: Tensor
     student: Condition
     teacher: Condition | None
-
-
-def digest(file: Path) -> str:
-    """What is in a file, in sixteen hex digits."""
-    return sealed.digest(file)[:16]
 
 
 def content(item: Item) -> dict:
@@ -76,14 +71,15 @@ def _unpacked(name: str, tensors: dict[str, Tensor], n: int) -> Context:
     return [Condition(tensors[f"{name}.{i}"], references(i)) for i in range(n)]
 
 
-def encode(backbone: Backbone, item: Item, with_teacher: bool) -> dict[str, Tensor]:
-    """An item's latents and contexts as named tensors."""
+def encode(backbone: Backbone, item: Item, with_teacher: bool, shown: Item | None = None) -> dict[str, Tensor]:
+    """An item's latents and contexts as named tensors. shown: whose picture the teacher sees, if not the item's own."""
     image, texts = item.image(), list(item.captions.values())
     references = [item.references()] * len(texts) if item.inputs else None
     tensors = {"latents": backbone.encode(from_pil(image)[None])[0].cpu().contiguous()}
     tensors |= _packed("student", backbone.context(texts, references=references))
     if with_teacher:
-        tensors |= _packed("teacher", backbone.context(texts, [image] * len(texts), references=references))
+        seen = shown.image() if shown else image
+        tensors |= _packed("teacher", backbone.context(texts, [seen] * len(texts), references=references))
     return tensors
 
 
@@ -92,13 +88,21 @@ class Encoded:
 
     cache: a folder where features are kept under a name made of all that they depend on (images, captions, sizes, model), so
     that a second training of the same pictures does not load the encoders; None keeps nothing. Damaged ones, and those of
-    another model or picture, are said and made anew.
+    another model or picture, are said and made anew. shown: what the teacher sees in the items' place, in turn: a control.
     """
 
-    def __init__(self, backbone: Backbone, items: list[Item], with_teacher: bool, cache: Path | None = None):
+    def __init__(
+        self,
+        backbone: Backbone,
+        items: list[Item],
+        with_teacher: bool,
+        cache: Path | None = None,
+        shown: list[Item] | None = None,
+    ):
         self.visits: dict[tuple[int, int], list[list[Visit]]] = {}
-        for item in progress(items, desc="encode", leave=False, shown=len(items) > 1):
-            tensors, n = self._tensors(backbone, item, with_teacher, cache), len(item.captions)
+        for i, item in enumerate(progress(items, desc="encode", leave=False, shown=len(items) > 1)):
+            other = shown[i % len(shown)] if shown else None
+            tensors, n = self._tensors(backbone, item, with_teacher, cache, other), len(item.captions)
             student = _unpacked("student", tensors, n)
             teacher = _unpacked("teacher", tensors, n) if with_teacher else [None] * n
             visits = [Visit(tensors["latents"], s, t) for s, t in zip(student, teacher, strict=True)]
@@ -106,9 +110,11 @@ class Encoded:
         backbone.free_encoders()
 
     @staticmethod
-    def _tensors(backbone: Backbone, item: Item, with_teacher: bool, cache: Path | None) -> dict[str, Tensor]:
-        if cache is None:
-            return encode(backbone, item, with_teacher)
+    def _tensors(
+        backbone: Backbone, item: Item, with_teacher: bool, cache: Path | None, shown: Item | None
+    ) -> dict[str, Tensor]:
+        if cache is None or shown:  # what is shown in a picture's place is no feature of the picture
+            return encode(backbone, item, with_teacher, shown)
         mine, model = content(item), model_content(backbone.settings)
         folder = cache / state.fingerprint(mine, model, with_teacher)
         owner = {"picture": mine["image"], "captions": state.fingerprint(mine), "encoders": state.fingerprint(model)}

@@ -26,6 +26,7 @@ def tensors(part: Batch) -> list[Tensor]:
         part.noise,
         part.times,
         part.grid,
+        *(t for pair in part.more for t in pair),
         *(t for c in contexts for t in (c.features, *c.references)),
     ]
 
@@ -40,7 +41,9 @@ def copied(part: Batch, device: torch.device) -> Batch:
         return conditions and [Condition(own(c.features), tuple(own(r) for r in c.references)) for c in conditions]
 
     contexts = {k: context(getattr(part, k)) for k in ("student_context", "teacher_context")}
-    return replace(part, **{k: own(getattr(part, k)) for k in ("latents", "noise", "times", "grid")}, **contexts)
+    more = tuple((own(noise), own(times)) for noise, times in part.more)
+    plain = {k: own(getattr(part, k)) for k in ("latents", "noise", "times", "grid")}
+    return replace(part, **plain, more=more, **contexts)
 
 
 class Cuda:

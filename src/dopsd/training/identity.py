@@ -44,12 +44,19 @@ class Identity:
 
     @classmethod
     def of(
-        cls, backbone: Backbone, items: Sequence[Item], method: Method, settings: Train, seed: int, learning_rate: float
+        cls,
+        backbone: Backbone,
+        items: Sequence[Item],
+        method: Method,
+        settings: Train,
+        seed: int,
+        learning_rate: float,
+        shown: Sequence[Item] | None = None,
     ) -> Identity:
-        """Reads every picture."""
-        pictures, train = [content(i) for i in items], settings.result()
+        """Reads every picture, those that are `shown` to the teacher in their place too."""
+        pictures, train = [content(i) for i in [*items, *(shown or [])]], settings.result()
         how = method.settings.model_dump()
-        model = backbone.settings.model_dump(exclude={"device"})
+        model = backbone.settings.model_dump(exclude={"device", "base"})
         rest = {k: v for k, v in train.items() if k not in HOW_LONG}
         parts = {"method": method.name, "settings": how, "train": train, "seed": seed, "learning_rate": learning_rate}
         parts |= {"backbone": model, "pictures": [f"{p['image']} {state.fingerprint(p)}" for p in pictures]}

@@ -53,14 +53,20 @@ def draw_batch(
     step: int,
     process: int = 0,
     processes: int = 1,
+    states: int = 1,
 ) -> list[Batch]:
     """The batch of a step, in `accumulation` parts: this process's share of it. A pure function of seed and step: the same
-    images, captions and noise for every method, however the batch is split and wherever a training is resumed."""
+    images, captions and noise for every method, however the batch is split and wherever a training is resumed. states: how
+    many pairs of noise and time a sample has, of which the first are those of any method."""
     visits = data.draw(settings.batch_size, random.Random(seeds.number("batch", seed, step)))
     generator = seeds.stream("noise", seed, step)
     x0 = torch.stack([v.latents for v in visits])
     noise = torch.randn(x0.shape, generator=generator)
     times = backbone.random_times(len(x0), x0.shape[-2:], generator)
+    more = [
+        (torch.randn(x0.shape, generator=generator), backbone.random_times(len(x0), x0.shape[-2:], generator))
+        for _ in range(states - 1)
+    ]
     grid = backbone.step_grid(rollout_steps, x0.shape[-2:]).to(backbone.device)
     size = settings.batch_size // (settings.accumulation * processes)
     parts = []
@@ -69,7 +75,8 @@ def draw_batch(
         teacher = [v.teacher for v in visits[part] if v.teacher]  # of all, or of none
         latents, drawn, at = (x.to(backbone.device) for x in (x0[part], noise[part], times[part]))
         student = [v.student for v in visits[part]]
-        parts.append(Batch(latents, drawn, at, student, teacher or None, grid))
+        further = tuple((n[part].to(backbone.device), t[part].to(backbone.device)) for n, t in more)
+        parts.append(Batch(latents, drawn, at, student, teacher or None, grid, further))
     return parts
 
 
@@ -112,9 +119,9 @@ class Training:
 
     def batch(self, data: Encoded) -> list[Batch]:
         """This process's share of the next batch."""
-        here, of = self.accelerator.process_index, self.accelerator.num_processes
+        needs, here, of = self.method.needs, self.accelerator.process_index, self.accelerator.num_processes
         return draw_batch(
-            data, self.backbone, self.settings, self.method.needs.rollout_steps, self.seed, self.step, here, of
+            data, self.backbone, self.settings, needs.rollout_steps, self.seed, self.step, here, of, needs.states
         )
 
     def teach(self, x: Tensor, t: Tensor, context: Context) -> Tensor:
@@ -262,6 +269,7 @@ def train(
     exclusive: bool = False,
     keep_state: bool = False,
     earlier: Path | None = None,
+    shown: list[Item] | None = None,
 ) -> Path:
     """Fine-tune on an image-text set -> the folder of the finished training: step-XXXX/ at every checkpoint, loss.csv and
     identity.json.
@@ -272,7 +280,8 @@ def train(
 
     exclusive: `work` is of one training: another one there is a UserError that says what differs (see `identity.claim`).
     keep_state: leave the last state, so that a later training of more steps goes on from it. earlier: the folder of a
-    finished training that has one: gone on from where it is of the same course and `work` has no state.
+    finished training that has one: gone on from where it is of the same course and `work` has no state. shown: what the teacher
+    sees in the place of the pictures (see `Encoded`).
 
     Raises UserError on a broken set, a number that is none, a full disk; alone.Busy where another process trains in `work`;
     Stopped on Ctrl-C. States that are damaged or of another training are said on stderr and skipped.
@@ -281,7 +290,7 @@ def train(
     if where.num_processes > 1:
         follow(what="the launcher")
     with alone(work, f"a training of {name}"):
-        identity = Identity.of(backbone, items, method, settings, seed, learning_rate)
+        identity = Identity.of(backbone, items, method, settings, seed, learning_rate, shown)
         owner, folder = identity.owner(), work / identity.name
         with where.main_process_first():
             if where.is_main_process:
@@ -291,7 +300,7 @@ def train(
                 if where.is_main_process:
                     results.clear(folder, settings.kept, keep_state)
                 return folder
-            data = Encoded(backbone, items, method.needs.seen, cache)
+            data = Encoded(backbone, items, method.needs.seen, cache, shown)
         training = Training(backbone, method, settings, seed, learning_rate)
         with where.main_process_first():
             if left := resume.newest(folder, earlier, owner, settings, where.is_main_process):

@@ -48,18 +48,14 @@ def caption(
     level: str,
     rng: random.Random,
     *,
-    object_placeholder: bool = False,
-    style_placeholder: bool = False,
     thing: str | None = None,
     look: str | None = None,
 ) -> str:
     """Say the mentioned attributes of a scene.
 
     words: attribute -> word; mention: the attributes to be said; level: one of `LEVELS` or "tags"; thing, look: names that
-    stand in the noun's and in the style name's place. The placeholders put "[V]" there. At most 22 words. Raises
-    ValueError on an unknown level.
+    stand in the noun's and in the style name's place. At most 22 words. Raises ValueError on an unknown level.
     """
-    thing, look = PLACEHOLDER if object_placeholder else thing, PLACEHOLDER if style_placeholder else look
     noun, back = noun_phrase(words, mention, thing), ground(words, mention)
     place = words["position"] if "position" in mention else ""
     style = look or (words["style"] if "style" in mention else "")
@@ -103,8 +99,8 @@ def random_caption(words: dict[str, str], rng: random.Random, keep: float | None
         mention - ({"shape"} if unknown < 0.2 else set()) - ({"style"} if 0.2 <= unknown < 0.3 else set()),
         level,
         rng,
-        object_placeholder=unknown < 0.2,
-        style_placeholder=0.2 <= unknown < 0.3,
+        thing=PLACEHOLDER if unknown < 0.2 else None,
+        look=PLACEHOLDER if 0.2 <= unknown < 0.3 else None,
     )
 
 

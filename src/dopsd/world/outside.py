@@ -56,4 +56,5 @@ CONCEPTS = {
 UNNAMED = Concept("riso", "look", "print", {})
 DOMAIN = _style("nocturne", "watercolour", "gradient", "navy", kind="domain")
 OUTSIDE = {**CONCEPTS, UNNAMED.name: UNNAMED, DOMAIN.name: DOMAIN}
+WORDLESS = frozenset(c.name for c in OUTSIDE.values() if c.kind == "look")
 HELD_OUT = (*CONCEPTS.values(), DOMAIN)  # the combinations that no pretraining scene may show

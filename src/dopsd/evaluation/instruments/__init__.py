@@ -39,8 +39,8 @@ REMEDY: dict[str, str] = {
     "noises": "prompts that are drawn from two noises or more",
 }
 Found = (
-    Tensor | Callable[[Tensor], float]
-)  # (n,) a number a picture; or of the pictures with these numbers (LongTensor)
+    Tensor | Callable[[Tensor], float] | None
+)  # (n,) a number a picture; or of the pictures with these numbers (LongTensor); or nothing, where it says nothing of a concept
 Made = TypeVar("Made")
 
 

@@ -107,6 +107,7 @@ class Settings(Section):
     model: str
 
 
+OWN = "own_"  # before an attribute: a score of that one alone
 LEAKAGE: dict[str, fidelity.Unasked] = {"leakage": "all", "leakage_open": "open", "leakage_named": "named"}
 
 
@@ -120,6 +121,7 @@ class ByReader:
         ),
         "adherence": Score("higher", "share of the stated attributes that are drawn", (NEW, ORDINARY), ("truth",)),
         "style": Score("higher", "whether the picture is in the scene's style", (NEW,), ("truth",)),
+        **{f"{OWN}{a}": Score("higher", f"whether the concept's own {a} is drawn", (NEW,), ("truth",)) for a in NAMES},
         "leakage": Score("as untouched", "share of the concept's attributes drawn unasked", (ORDINARY,), ("truth",)),
         "leakage_open": Score(
             "as untouched", "the same of attributes that the prompt leaves open", (ORDINARY,), ("truth",)
@@ -138,8 +140,8 @@ class ByReader:
     def _of(self, what: Callable[[Tensor], Tensor], view: View) -> Tensor:
         return torch.cat([what(part) for part in torch.stack(list(view.images)).split(128)])
 
-    def score(self, name: str, view: View) -> Tensor:
-        """(n,): see `fidelity`."""
+    def score(self, name: str, view: View) -> Tensor | None:
+        """(n,): see `fidelity`. Of a look that no words describe, fidelity and leakage are whether a picture has it."""
         read = view.once("read", lambda: self.reader.read(torch.stack(list(view.images))))
         wanted, stated = by_world.scenes_of(view.rows).attributes, by_world.stated(view.rows)
         if name == "adherence":
@@ -147,8 +149,15 @@ class ByReader:
         if name == "style":
             return fidelity.style(read, wanted)
         assert view.own is not None, f"{name} is about a concept of the world"
+        if look := view.own.get("look"):
+            looks = view.once("looks", lambda: self._of(self.reader.looks, view))
+            return (looks[:, list(LOOKS).index(look)] > 0.5).float() if name in ("concept_fidelity", "leakage") else None
         if name == "concept_fidelity":
             return fidelity.concept_fidelity(read, wanted, view.own)
+        if name.startswith(OWN):
+            attribute = name.removeprefix(OWN)
+            one = {attribute: view.own[attribute]} if attribute in view.own else None
+            return fidelity.concept_fidelity(read, wanted, one) if one else None
         return fidelity.leakage(read, wanted, stated, view.own, LEAKAGE[name])
 
 

@@ -1,9 +1,10 @@
-"""Means with 95 % intervals over independent units, paired differences, statistics of whole sets. Tests are scipy's."""
+"""Means with 95 % intervals over independent units, statistics of whole sets. Tests are scipy's."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,41 +14,87 @@ from torch import Tensor
 LEVEL = 0.95
 BLOCKS = 8  # that a statistic of a whole set is computed without, one at a time
 WITHOUT = "without "  # what stands before a block's number, where its value is kept
+Scale = Literal["plain", "ratio", "share"]
+EDGE = 1e-9  # by which rounding may put a share outside of [0, 1]
 Number = dict[str, float | int | None]  # value, low, high (None where there is no interval), n
 
 
-def interval(values: Sequence[float] | np.ndarray, group: Sequence[int] | np.ndarray | None = None) -> dict:
-    """Mean of values (n,) with a 95 % interval -> {"value", "low", "high", "n"}.
+def scaled(values: Sequence[float] | np.ndarray, scale: Scale) -> np.ndarray:
+    """Values on the scale that their mean is taken on, (n,): as they are ("plain"), log x ("ratio"), or arcsin sqrt x ("share").
 
-    group (n,): values of one group are averaged first and the group is the unit (pictures of one prompt, say); n counts
-    units. Truth values (bool) get Wilson's interval, all else Student's t; one unit alone has no interval: low and high
-    are None. Raises ValueError on no values or on one that is not finite.
+    Raises ValueError on a ratio that is not above 0, and on a share that is more than `EDGE` outside of [0, 1].
     """
-    yes_no = np.asarray(values).dtype == bool and group is None
+    values = np.asarray(values, dtype=np.float64)
+    if scale == "ratio":
+        if (values <= 0).any():
+            raise ValueError(f"ratios must be above 0, got {values}")
+        return np.log(values)
+    if scale == "share":
+        if (values < -EDGE).any() or (values > 1 + EDGE).any():
+            raise ValueError(f"shares lie in [0, 1], got {values}")
+        return np.arcsin(np.sqrt(values.clip(0, 1)))
+    return values
+
+
+def unscaled(value: float, scale: Scale) -> float:
+    """A number on a scale as what it stands for; what lies beyond the ends of the shares is 0 or 1."""
+    if scale == "ratio":
+        return float(np.exp(value))
+    return float(np.sin(np.clip(value, 0, np.pi / 2)) ** 2) if scale == "share" else float(value)
+
+
+def _units(values: Sequence[float] | np.ndarray, group: Sequence[int] | np.ndarray | None) -> np.ndarray:
+    """The means of the groups, or the values themselves; ValueError where there is none or one that is not finite."""
     values = np.asarray(values, dtype=np.float64)
     if group is not None:
         group = np.asarray(group)
         values = np.array([values[group == g].mean() for g in np.unique(group)])
     if not len(values) or not np.isfinite(values).all():
         raise ValueError(f"an interval needs finite values, got {values}")
+    return values
+
+
+def interval(
+    values: Sequence[float] | np.ndarray, group: Sequence[int] | np.ndarray | None = None, scale: Scale = "plain"
+) -> dict:
+    """Mean of values (n,) with a 95 % interval -> {"value", "low", "high", "n"}.
+
+    group (n,): values of one group are averaged first and the group is the unit (pictures of one prompt, say); n counts
+    units. scale: what mean and interval of the units are taken on (`scaled`), and brought back from: the mean of ratios is
+    their geometric one, and no interval of shares leaves [0, 1]. Truth values (bool) get Wilson's interval, all else
+    Student's t; one unit alone has no interval: low and high are None. Raises ValueError on no values, on one that is not
+    finite, and on one that is not of the scale.
+    """
+    yes_no = np.asarray(values).dtype == bool and group is None
+    values = scaled(_units(values, group), scale)
     mean, n = float(values.mean()), len(values)
     if yes_no:
         low, high = stats.binomtest(round(values.sum()), n).proportion_ci(LEVEL, method="wilson")
     elif n == 1:
-        return {"value": mean, "low": None, "high": None, "n": n}
+        return {"value": unscaled(mean, scale), "low": None, "high": None, "n": n}
     elif values.std() > 0:
         with warnings.catch_warnings(action="ignore"):  # nearly equal values lose precision in the test, not here
             low, high = stats.ttest_1samp(values, 0.0).confidence_interval(LEVEL)
     else:
         low = high = mean
-    return {"value": mean, "low": float(low), "high": float(high), "n": n}
+    return {name: unscaled(x, scale) for name, x in (("value", mean), ("low", low), ("high", high))} | {"n": n}
 
 
-def paired_difference(values: Sequence[float], other: Sequence[float]) -> dict:
-    """Mean of values - other, unit by unit, with its 95 % interval; ValueError where the lengths differ."""
-    if len(values) != len(other):
-        raise ValueError(f"pairs need equal lengths, got {len(values)} and {len(other)}")
-    return interval(np.asarray(values, dtype=np.float64) - np.asarray(other, dtype=np.float64))
+def p_value(
+    values: Sequence[float] | np.ndarray,
+    bar: float,
+    group: Sequence[int] | np.ndarray | None = None,
+    scale: Scale = "plain",
+) -> float | None:
+    """Two-sided p of Student's t test of the units' mean against a bar, on a scale; None for one unit alone. Arguments and
+    errors as in `interval`; the bar must be of the scale, too."""
+    values, at = scaled(_units(values, group), scale), float(scaled([bar], scale)[0])
+    if len(values) == 1:
+        return None
+    if not values.std() > 0:  # equal units: the test has nothing to divide by
+        return float(np.isclose(values[0], at))
+    with warnings.catch_warnings(action="ignore"):
+        return float(stats.ttest_1samp(values, at).pvalue)
 
 
 def blocks(n: int, most: int) -> list[Tensor]:

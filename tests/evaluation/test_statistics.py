@@ -60,7 +60,9 @@ def test_ratios_are_averaged_as_logs():
 def test_no_interval_of_shares_leaves_0_to_1():
     out = interval([1.0, 1.0, 0.9, 0.95], scale="share")
     assert 0.8 < out["low"] < out["value"] < out["high"] <= 1 < interval([1.0, 1.0, 0.9, 0.95])["high"]
-    out = interval([0.25, 0.75], scale="share")  # sin^2 of 30 and 60 degrees: the mean is 45, the interval more than all
+    out = interval(
+        [0.25, 0.75], scale="share"
+    )  # sin^2 of 30 and 60 degrees: the mean is 45, the interval more than all
     assert out == {"value": pytest.approx(0.5), "low": 0.0, "high": 1.0, "n": 2}
     assert interval([0.0, 0.5, 1.0, 0.5], group=[0, 0, 1, 1], scale="share")["value"] == pytest.approx(0.5)
     assert interval([-1e-10, 1 + 1e-10], scale="share")["value"] == pytest.approx(0.5)  # rounding is no error

@@ -5,7 +5,6 @@ import pytest
 
 from dopsd.report import cells
 
-
 MAIN = float("nan")
 
 
@@ -17,7 +16,15 @@ def rows(method, step, kind, nfe, said=MAIN, **scores):
         values = [("", mean), ("", mean + 5)] if whole else [("p0", mean - 0.1), ("p1", mean + 0.1)]
         for i, (prompt, value) in enumerate(values):
             group = ("without 0" if i else "") if whole else prompt
-            who = {"method": method, "concept": "beacon", "seed": 0, "step": step, "nfe": nfe, "guidance": 0.0, "said": said}
+            who = {
+                "method": method,
+                "concept": "beacon",
+                "seed": 0,
+                "step": step,
+                "nfe": nfe,
+                "guidance": 0.0,
+                "said": said,
+            }
             out.append(who | {"kind": kind, "prompt": prompt, "group": group, "score": score, "value": value})
     return out
 

@@ -20,7 +20,8 @@ Number = dict[str, float | int | None]  # value, low, high (None where there is 
 
 
 def scaled(values: Sequence[float] | np.ndarray, scale: Scale) -> np.ndarray:
-    """Values on the scale that their mean is taken on, (n,): as they are ("plain"), log x ("ratio"), or arcsin sqrt x ("share").
+    """Values (n,) on the scale that their mean is taken on: as they are ("plain"), their logs ("ratio"), or arcsin sqrt x
+    ("share"), all of float64.
 
     Raises ValueError on a ratio that is not above 0, and on a share that is more than `EDGE` outside of [0, 1].
     """

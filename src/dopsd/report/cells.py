@@ -109,3 +109,8 @@ def at(row: Mapping[str, float], nfe: int) -> dict[str, float]:
     """A row with the scores of ordinary prompts at one NFE under their plain names, those of others left out."""
     end = f"@{nfe}"
     return {name.removesuffix(end): v for name, v in row.items() if "@" not in name or name.endswith(end)}
+
+
+def last(steps: Steps) -> dict[str, float]:
+    """A finished training's row."""
+    return steps[max(steps)]

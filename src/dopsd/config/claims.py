@@ -19,7 +19,9 @@ FILE = Path("claims.yaml")
 
 def _rows(given: Any) -> Any:
     """A list of rows from null, one name, or a list."""
-    return () if given is None else (given,) if isinstance(given, str) else given
+    if given is None or isinstance(given, str):
+        return () if given is None else (given,)
+    return tuple(given) if isinstance(given, list) else given  # a list is no tuple once it has been looked at
 
 
 Rows = Annotated[tuple[Name, ...], BeforeValidator(_rows)]

@@ -1,7 +1,7 @@
 """claims.yaml answered: each claim's number with its interval, what its controls did, and the verdict.
 
-The grid's concepts are the units. Two trained rows are compared where their claim says (`Trainings.pair`), all others at the
-last step, in few steps. `report.answers` shows what is found.
+The grid's concepts are the units. Two rows are compared where their claim says (`Trainings.pair`), in few steps; a control
+that is not trained has its last step only. `report.answers` shows what is found.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 from statsmodels.stats.multitest import multipletests
 
 from dopsd.config.claims import Claim
@@ -102,10 +103,11 @@ def rows_of(claim: Claim, compare: Compared) -> tuple[str, str]:
     return claim.method or compare.method, claim.baseline or compare.baseline
 
 
-def _found(claim: Claim, trainings: Trainings, kinds: Mapping[str, str], method: str, baseline: str) -> Found | None:
-    """The number that a claim asks for of these rows; None where the study does not measure it."""
-    trained = method in trainings.trained and baseline in trainings.trained
-    place, score = WHERE[claim.at] if trained else LAST, claim.score
+def _found(
+    claim: Claim, trainings: Trainings, kinds: Mapping[str, str], method: str, baseline: str, place: str
+) -> Found | None:
+    """The number that a claim asks for of these rows at a place; None where the study does not measure it."""
+    score = claim.score
     if place == LAST and claim.of != "difference":
         rows = trainings.last(method if claim.of == "method" else baseline)
         values = {unit: row[score] for unit, row in rows.items() if score in row}
@@ -134,8 +136,9 @@ def _answer(
     for must, rows in (("hold", claim.must_hold), ("fail", claim.must_fail)):
         for row in rows:  # it stands in the place of the row that the claim is about
             pair = (method, row) if claim.of == "baseline" else (row, baseline)
-            controls.append(_control(claim, must, row, _found(claim, trainings, kinds, *pair)))
-    found = _found(claim, trainings, kinds, method, baseline)
+            place = WHERE[claim.at] if row in trainings.trained else LAST
+            controls.append(_control(claim, must, row, _found(claim, trainings, kinds, *pair, place)))
+    found = _found(claim, trainings, kinds, method, baseline, WHERE[claim.at])
     answer = Answer(claim, method, baseline, found, tuple(controls), UNMEASURED)
     if found is None:
         return answer
@@ -172,7 +175,7 @@ def answers(
         out.append(_answer(claim, trainings, kinds, *rows, turbos))
     tested = [k for k, answer in enumerate(out) if answer.decidable]
     if tested:
-        _, corrected, *_ = multipletests([out[k].p for k in tested], method="holm")
+        corrected = np.asarray(multipletests([out[k].p for k in tested], method="holm")[1])
         for k, p in zip(tested, corrected, strict=True):
             out[k] = replace(out[k], p_holm=float(p))
     return out

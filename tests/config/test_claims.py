@@ -56,6 +56,7 @@ def test_what_is_not_said_is_as_it_was(load):
         ({"hold": "base", "fail": "[sft, base]"}, r"must_hold and must_fail name the same row, base"),
         ({"fail": "[base, base]"}, r"must_fail names a row twice"),
         ({"hold": "3"}, r"claims\.0\.must_hold"),
+        ({"more": "seen: ''"}, r"claims\.0\.seen"),
         ({"more": "at: twice"}, r"claims\.0\.at: .*'forwards'"),
         ({"more": "concepts: look"}, r"claims\.0\.concepts"),
     ],
@@ -63,6 +64,14 @@ def test_what_is_not_said_is_as_it_was(load):
 def test_what_is_wrong_is_said(load, fields, message):
     with pytest.raises(UserError, match=message):
         load(**fields)
+
+
+def test_a_text_names_no_other_rows(tmp_path):
+    text = TEXT.replace("HOLD", "null").replace("FAIL", "null").replace("MORE", "")
+    for wrong in ("{methd} learns", "{0} learns", "it } learns"):
+        (tmp_path / "claims.yaml").write_text(text.replace("{method} learns", wrong))
+        with pytest.raises(UserError, match=r"claims\.0\.claim: only \{method\} and \{baseline\} may stand in braces"):
+            claims.load(tmp_path / "claims.yaml")
 
 
 def test_rows_are_looked_at_where_they_are_known(load):

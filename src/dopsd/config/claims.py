@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from dopsd.config.section import File, Name, Said, Section, Tree, read
 from dopsd.config.yaml import mapping
@@ -32,7 +32,7 @@ class Claim(Section):
 
     method, baseline: any rows of the comparison; null: those of params.yaml's `compare`. at: where both draw the concept
     equally well ("matched"), after equal optimiser steps or forwards, or at the last step, which is the only one of rows that
-    are not trained. concepts: the kinds it is about; a look is a style.
+    are not trained. concepts: the kinds it is about; a look is a style. In its texts {method} and {baseline} are these rows.
     """
 
     id: Name
@@ -57,6 +57,15 @@ class Claim(Section):
         own = {"method": self.method, "baseline": self.baseline}
         named = {field: (name,) for field, name in own.items() if name}
         return named | {"must_hold": self.must_hold, "must_fail": self.must_fail}
+
+    @field_validator("claim", "against")
+    @classmethod
+    def _names_its_rows(cls, text: str) -> str:
+        try:
+            text.format(method="", baseline="")
+        except (LookupError, ValueError, AttributeError):
+            raise ValueError("only {method} and {baseline} may stand in braces") from None
+        return text
 
     @model_validator(mode="after")
     def _has_each_control_once(self) -> Claim:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from dopsd.evaluation.statistics import BLOCKS, blocks, interval, jackknife, jackknifed, paired_difference
+from dopsd.evaluation.statistics import BLOCKS, blocks, interval, jackknife, jackknifed, p_value, scaled, unscaled
 
 
 def test_the_interval_of_a_mean_is_students():
@@ -45,13 +45,51 @@ def test_one_unit_has_no_interval_and_nothing_is_an_error():
             interval(bad)
 
 
-def test_pairing_takes_the_common_spread_out():
-    a, b = [1.0, 5.0, 9.0], [0.9, 4.8, 8.9]
-    out = paired_difference(a, b)
-    assert out["value"] == pytest.approx(0.4 / 3) and out["high"] - out["low"] < 0.5
-    assert paired_difference([3, 5], [1, 1])["value"] == 3.0
-    with pytest.raises(ValueError, match=r"^pairs need equal lengths, got 1 and 2$"):
-        paired_difference([1.0], [1.0, 2.0])
+def test_ratios_are_averaged_as_logs():
+    out = interval([0.5, 2.0, 1.0], scale="ratio")
+    assert out["value"] == pytest.approx(1.0) and out["n"] == 3  # .5 and 2 are equally far from 1
+    half = 4.3026527 * np.log(2) / 3**0.5  # the deviation of -log 2, log 2 and 0 is log 2
+    assert out["low"] == pytest.approx(np.exp(-half)) and out["high"] == pytest.approx(np.exp(half))
+    assert interval([1.0, 3.0, 8.0], group=[0, 0, 1], scale="ratio")["value"] == pytest.approx(4.0)  # of 2 and 8
+    assert interval([3.0], scale="ratio") == {"value": pytest.approx(3.0), "low": None, "high": None, "n": 1}
+    for bad in ([1.0, 0.0], [-1.0, 2.0]):
+        with pytest.raises(ValueError, match=r"^ratios must be above 0, got \["):
+            interval(bad, scale="ratio")
+
+
+def test_no_interval_of_shares_leaves_0_to_1():
+    out = interval([1.0, 1.0, 0.9, 0.95], scale="share")
+    assert 0.8 < out["low"] < out["value"] < out["high"] <= 1 < interval([1.0, 1.0, 0.9, 0.95])["high"]
+    out = interval(
+        [0.25, 0.75], scale="share"
+    )  # sin^2 of 30 and 60 degrees: the mean is 45, the interval more than all
+    assert out == {"value": pytest.approx(0.5), "low": 0.0, "high": 1.0, "n": 2}
+    assert interval([0.0, 0.5, 1.0, 0.5], group=[0, 0, 1, 1], scale="share")["value"] == pytest.approx(0.5)
+    assert interval([-1e-10, 1 + 1e-10], scale="share")["value"] == pytest.approx(0.5)  # rounding is no error
+    assert interval([1.0, 1.0], scale="share")["low"] == 1.0
+    for bad in ([1.001, 0.5], [0.5, -0.001]):
+        with pytest.raises(ValueError, match=r"^shares lie in \[0, 1\], got \["):
+            interval(bad, scale="share")
+
+
+def test_the_p_value_says_when_the_interval_touches_the_bar():
+    values = [0.3, 0.5, 0.4, 0.7]
+    for scale in ("plain", "ratio", "share"):
+        out = interval(values, scale=scale)
+        for end in ("low", "high"):
+            assert p_value(values, out[end], scale=scale) == pytest.approx(0.05)
+        assert p_value(values, out["value"], scale=scale) == pytest.approx(1.0)
+    assert p_value([1.0, 2.0, 4.0, 6.0], 2.0, group=[0, 1, 2, 2]) == pytest.approx(p_value([1.0, 2.0, 5.0], 2.0))
+    assert p_value([2.0], 1.0) is None and p_value([2.0, 4.0], 1.0, group=[1, 1]) is None
+    assert p_value([0.2, 0.2], 0.2) == 1.0 and p_value([0.2, 0.2], 0.1) == 0.0
+    with pytest.raises(ValueError, match="ratios must be above 0"):
+        p_value([1.0, 2.0], 0.0, scale="ratio")
+
+
+def test_what_a_scale_does_can_be_undone():
+    for scale, values in (("plain", [-3.0, 7.0]), ("ratio", [0.2, 5.0]), ("share", [0.0, 0.3, 1.0])):
+        assert [unscaled(x, scale) for x in scaled(values, scale)] == pytest.approx(values)
+    assert unscaled(-0.3, "share") == 0.0 and unscaled(2.0, "share") == 1.0
 
 
 def test_nearly_equal_values_warn_of_nothing(recwarn):

@@ -29,6 +29,13 @@ def test_fidelity_retention_has_a_line_a_method_through_its_steps(repository, ce
     assert list(lines["SFT"]) == pytest.approx([0.57, 0.59])
 
 
+def test_a_row_without_a_panels_score_is_not_in_it(repository, cells):
+    scene = {("teacher", "beacon", 0): {0: {"concept_fidelity": 0.9, "contrast": 1.0}}}
+    figure = figures.fidelity_retention(tables.comparison(cells | scene, repository.kinds, 4), "concept_fidelity")
+    drawn = [{c.get_label() for c in axes.containers} for axes in figure.axes]
+    assert ["Teacher" in names for names in drawn] == [False, False, True, False]  # contrast is the third
+
+
 def test_nfe_uses_only_cells_with_the_full_range_and_no_described(cells):
     figure = figures.nfe(cells)
     lines = {c.get_label(): c.lines[0] for c in figure.axes[0].containers}

@@ -1,17 +1,12 @@
-from pathlib import Path
-
 import pandas as pd
 import pytest
 from made_up import cells_of
 
-from dopsd.config import claims as asked_of
-from dopsd.config.claims import Claim
 from dopsd.config.study import Compared
-from dopsd.report import claims, names, page, tables
+from dopsd.report import answers, names, page, pairs, tables
+from dopsd.report.along import Trainings
 
-ROOT = Path(__file__).parents[2]
 COMPARE = Compared(method="dopsd", baseline="sft")
-FIDELITY = "concept_fidelity"
 
 
 def labels(table):
@@ -33,6 +28,11 @@ PROBE = {
 NAMING = {"shape": number(0.9, 0.85, 0.95), "colour": number(0.8, 0.7, 0.9)}
 
 
+def matched_of(cells, trained=("sft", "dopsd")):
+    trainings = Trainings(cells, trained, "concept_fidelity", 4, dict.fromkeys(trained, 3))
+    return pairs.matched(pairs.pairs(trainings, ["sft"]), "sft")
+
+
 @pytest.fixture
 def summary(cells):
     return tables.summary(cells, "sft")
@@ -40,7 +40,7 @@ def summary(cells):
 
 @pytest.fixture
 def matched(cells):
-    return tables.matched(cells, ["sft", "dopsd"], "sft", FIDELITY, 4)
+    return matched_of(cells)
 
 
 def test_a_verdict_says_the_direction_or_that_there_is_none(summary):
@@ -90,7 +90,7 @@ def results(summary, matched, **changes):
         "figures": {"comparison", "fidelity_retention", "nfe", "loss", "probe"},
         "random_weights": False,
     }
-    answered = pd.DataFrame([ANSWER], columns=claims.COLUMNS)
+    answered = pd.DataFrame([ANSWER], columns=answers.COLUMNS)
     return page.Results(summary, matched, answered, **(known | changes))
 
 
@@ -120,69 +120,16 @@ def test_a_study_without_probe_and_miniature_has_no_such_sections(repository, su
     assert "in-context probe" not in text and "MINIATURE.md" not in text and "## Summary" in text
 
 
-CLAIM = {"id": "x", "claim": "{method} x", "paper": "nowhere", "score": "fidelity_gain", "of": "method", "bar": 0.2}
-CLAIM |= {"must_hold": None, "must_fail": None, "against": "less"}
-
-
-def claim(**fields):
-    return Claim.model_validate(CLAIM | fields)
-
-
-def asked(cells, *of, compare=COMPARE, trained=("sft", "dopsd")):
-    matched = tables.matched(cells, trained, compare.baseline, FIDELITY, 4)
-    return claims.answers(of, cells, matched, compare, FIDELITY, 4)
-
-
-def test_a_claim_is_answered_by_the_whole_interval():
-    above, below = claim(), claim(at_most=True)
-    spans = ((0.2, 0.4), (0.1, 0.3), (0.0, 0.1))
-    assert [claims.side(above, (0.2, *s)) for s in spans] == ["holds", "open", "fails"]
-    assert [claims.side(below, (0.2, *s)) for s in ((0.2, 0.4), (0.21, 0.3), (0.0, 0.2))] == ["open", "fails", "holds"]
-
-
-def test_answers_take_each_number_from_its_place(cells):
-    row = asked(cells, claim(), claim(score="binding", at="last"), claim(of="difference", score="leakage")).iloc
-    matched = tables.matched(cells, ["sft", "dopsd"], "sft", FIDELITY, 4).set_index("score")
-    assert row[0].value == pytest.approx(0.62) and row[0].verdict == "holds" and row[0].bar == ">= 0.2"
-    assert row[0].n_units == 2 and row[1].value == pytest.approx(0.75) and row[2].value == pytest.approx(0.2)
-    assert row[2].low == matched.loc["leakage", "difference_low"]
-    other = asked(cells, claim(), compare=Compared(method="sft", baseline="dopsd")).iloc[0]
-    assert other.claim == "SFT x" and other.value == pytest.approx(0.44)
-
-
-def test_a_control_that_does_not_do_what_it_must_makes_a_claim_undecidable(cells):
-    kept = {"score": "contrast_kept", "bar": 2.0}
-    verdicts = asked(
-        cells,
-        claim(**kept, must_hold="described"),  # is 1, and ought to hold a bar of 2
-        claim(**kept | {"bar": 1.0}, must_hold="described"),
-        claim(**kept | {"bar": 1.0}, must_fail="base"),  # scores as described does: does not fail
-        claim(**kept, must_fail="base"),
-        claim(score="smell"),
-    ).verdict
-    assert list(verdicts) == ["not decidable", "holds", "not decidable", "holds", "not measured"]
-    gone = {k: v for k, v in cells.items() if k[0] != "base"}
-    assert asked(gone, claim(**kept, must_fail="base")).verdict[0] == "not decidable"
-
-
-def test_the_shipped_claims_are_asked_of_scores_that_there_are(cells):
-    found = asked_of.load(ROOT / "claims.yaml")
-    known = {*tables.matched(cells, ["sft", "dopsd"], "sft", FIDELITY, 4).score, "binding", "adherence"}
-    assert {c.score for c in found} <= known and all(c.must_fail or c.of == "difference" for c in found)
-
-
 def test_one_unit_shows_numbers_without_intervals():
-    """One concept with one seed: nothing that looks like an interval, no claim that is answered."""
+    """One concept with one seed: nothing that looks like an interval."""
     cells = cells_of(concepts=["beacon"], seeds=[0])
-    summary, matched = tables.summary(cells, "sft"), tables.matched(cells, ["sft", "dopsd"], "sft", FIDELITY, 4)
+    summary, matched = tables.summary(cells, "sft"), matched_of(cells)
     assert summary.low.isna().all() and matched.difference_low.isna().all() and set(matched.n) == {1}
     for text in (
         tables.summary_markdown(summary, labels(summary), "sft"),
-        tables.matched_markdown(matched, labels(matched), "sft"),
-        claims.answers_markdown(asked(cells, claim(must_hold="described"))),
+        pairs.matched_markdown(matched, labels(matched), "sft"),
     ):
         assert "[" not in text and "nan" not in text
-    assert set(asked(cells, claim(), claim(score="binding", at="last")).verdict) == {"not decidable"}
     assert page.verdict(summary, "contrast", COMPARE, "sharpness", "x", "y").endswith(
         "one cell, so without an interval."
     )
@@ -190,16 +137,14 @@ def test_one_unit_shows_numbers_without_intervals():
 
 def test_one_method_alone_is_shown_without_differences():
     cells = cells_of(methods=["untouched", "described", "dopsd"])
-    summary, matched = tables.summary(cells, "sft"), tables.matched(cells, ["dopsd"], "sft", FIDELITY, 4)
+    summary, matched = tables.summary(cells, "sft"), matched_of(cells, ["dopsd"])
     assert "difference" not in summary and matched.empty
-    assert "Not measured" in tables.matched_markdown(matched, labels(matched), "sft")
-    assert set(asked(cells, claim(), trained=["dopsd"]).verdict) == {"not measured"}
-    assert "Nothing is asked" in claims.answers_markdown(asked(cells, trained=["dopsd"]))
+    assert "Not measured" in pairs.matched_markdown(matched, labels(matched), "sft")
     assert "was measured" in page.verdict(summary, "contrast", COMPARE, "sharpness", "x", "y")
 
 
 def test_without_the_described_row_its_score_is_left_out_and_no_other(matched):
-    bare = tables.matched(cells_of(methods=["untouched", "sft", "dopsd"]), ["sft", "dopsd"], "sft", FIDELITY, 4)
+    bare = matched_of(cells_of(methods=["untouched", "sft", "dopsd"]))
     assert set(bare.score) == set(matched.score) - {"contrast_kept", "blur_added"}
 
 
@@ -207,4 +152,13 @@ def test_methods_are_called_as_their_files_say_and_scores_that_nobody_named_by_t
     assert (
         names.label("dopsd") == "D-OPSD" and names.label("untouched") == "Untouched" and names.label("mine") == "mine"
     )
+    assert names.label("teacher") == "Teacher" and names.label("again") == "Untouched, other noise"
     assert names.score_label("dino_distance", 8, 50) == "dino distance"
+
+
+def test_every_reference_has_a_colour_and_own_attributes_stay_out_of_the_summary():
+    assert set(names.COLOURS) == set(names.REFERENCES)
+    assert len(set(names.COLOURS.values())) == len(names.COLOURS)
+    shown = names.labels(["own_shape", "new_gap_blur", "guided_blur_read", "blur_read"], 4, 16)
+    assert list(shown) == ["blur_read", "guided_blur_read", "new_gap_blur"]
+    assert len(set(names.SCORES.values())) == len(names.SCORES)  # what is called alike cannot be told apart in a table

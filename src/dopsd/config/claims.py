@@ -3,39 +3,78 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from dopsd.config.section import File, Name, Said, Section, Tree, read
 from dopsd.config.yaml import mapping
+from dopsd.support.errors import UserError, nearest
 from dopsd.support.text import read_text
 
 FILE = Path("claims.yaml")
-Control = Literal["untouched", "described", "base"]
+
+
+def _rows(given: Any) -> Any:
+    """A list of rows from null, one name, or a list."""
+    if given is None or isinstance(given, str):
+        return () if given is None else (given,)
+    return tuple(given) if isinstance(given, list) else given  # a list is no tuple once it has been looked at
+
+
+Rows = Annotated[tuple[Name, ...], BeforeValidator(_rows)]
 
 
 class Claim(Section):
-    """A claim about a score of the method, of the baseline, or of their paired difference: at matched fidelity
-    (`tables.matched`), or at the last step."""
+    """A claim about one score: of a row (its method), of another (its baseline), or of their paired difference.
+
+    method, baseline: any rows of the comparison; null: those of params.yaml's `compare`. at: where both draw the concept
+    equally well ("matched"), after equal optimiser steps or forwards, or at the last step, which is the only one of rows that
+    are not trained. concepts: the kinds it is about; a look is a style. In its texts {method} and {baseline} are these rows.
+    """
 
     id: Name
     claim: Said
     paper: Said  # where the paper makes it
     score: Said
     of: Literal["method", "baseline", "difference"]
-    at: Literal["matched", "last"] = "matched"
+    method: Name | None = None
+    baseline: Name | None = None
+    at: Literal["matched", "steps", "forwards", "last"] = "matched"
+    concepts: Literal["all", "object", "style"] = "all"
     bar: float
     at_most: bool = False
-    must_hold: Control | None  # the row of which it is known that it holds,
-    must_fail: Control | None  # and that it fails; null: there is none
+    must_hold: Rows  # the rows of which it is known that it holds,
+    must_fail: Rows  # and that it fails: a list, one name, or null: there is none
+    seen: Said = "no"  # whether the bar's number had been seen before, and where
     against: Said  # what would count against it
 
+    @property
+    def named(self) -> dict[str, tuple[str, ...]]:
+        """The rows that it names, by field."""
+        own = {"method": self.method, "baseline": self.baseline}
+        named = {field: (name,) for field, name in own.items() if name}
+        return named | {"must_hold": self.must_hold, "must_fail": self.must_fail}
+
+    @field_validator("claim", "against")
+    @classmethod
+    def _names_its_rows(cls, text: str) -> str:
+        try:
+            text.format(method="", baseline="")
+        except (LookupError, ValueError, AttributeError):
+            raise ValueError("only {method} and {baseline} may stand in braces") from None
+        return text
+
     @model_validator(mode="after")
-    def _has_one_control_each(self) -> Claim:
-        if self.must_hold and self.must_hold == self.must_fail:
-            raise ValueError(f"must_hold and must_fail name the same row, {self.must_hold}; it cannot do both")
+    def _has_each_control_once(self) -> Claim:
+        if both := [row for row in self.must_hold if row in self.must_fail]:
+            raise ValueError(f"must_hold and must_fail name the same row, {both[0]}; it cannot do both")
+        for field in ("must_hold", "must_fail"):
+            rows = getattr(self, field)
+            if len(set(rows)) != len(rows):
+                raise ValueError(f"{field} names a row twice; keep one")
         return self
 
 
@@ -52,8 +91,17 @@ class Claims(File):
         return self
 
 
-def load(file: Path = FILE) -> tuple[Claim, ...]:
-    """The claims of a study; none where it has no such file. UserError with file, field and remedy where it is wrong."""
+def load(file: Path = FILE, rows: Collection[str] | None = None) -> tuple[Claim, ...]:
+    """The claims of a study; none where it has no such file. UserError with file, field and remedy where it is wrong, or
+    where it names a row that is none of `rows` (None: rows are not looked at)."""
     if not os.path.lexists(file):
         return ()
-    return read(Claims, Tree.of(mapping(read_text(file), str(file)), str(file))).claims
+    found = read(Claims, Tree.of(mapping(read_text(file), str(file)), str(file))).claims
+    for claim in found:
+        for field, names in claim.named.items():
+            if unknown := [name for name in names if rows is not None and name not in rows]:
+                hint = nearest(unknown[0], rows or ())
+                raise UserError(
+                    f"{file}: {claim.id}: {field}: no row is called {unknown[0]!r}{hint}; mend it and run again"
+                )
+    return found

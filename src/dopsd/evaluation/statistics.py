@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -95,7 +95,8 @@ def p_value(
     if not values.std() > 0:  # equal units: the test has nothing to divide by
         return float(np.isclose(values[0], at))
     with warnings.catch_warnings(action="ignore"):
-        return float(stats.ttest_1samp(values, at).pvalue)
+        test: Any = stats.ttest_1samp(values, at)  # its declared type has no pvalue
+    return float(test.pvalue)
 
 
 def blocks(n: int, most: int) -> list[Tensor]:

@@ -8,6 +8,11 @@ A name tells where a number comes from:
     few_step_contrast       a score of ordinary prompts in few steps over the same in many (of blur, in pixels: less)
     nameless_fidelity       concept_fidelity with "thing" in the name's place, other_fidelity with another name; binding is
                             the fidelity less the former
+    guided_blur_read        a score of the same new pictures in many guided steps; new_gap_blur and new_gap_contrast: few
+                            steps less many in pixels, and over many
+    own_shape               whether an attribute of the concept itself is drawn, of new pictures
+
+All of it at the study's main openness; `at_said` gives the table of another.
 """
 
 from __future__ import annotations
@@ -26,13 +31,22 @@ ABSOLUTE = ("leakage", "leakage_open", "leakage_named")  # ordinary prompts: as 
 FIDELITY = "concept_fidelity"
 GAPS = ("steepness", "contrast", "sharpness")  # few steps over many
 BLUR = "blur_read"  # in pixels: few steps less many
+GUIDED = "guided_"
 OF_SETS = ("retention_frechet", "retention_kid", "quality_frechet")
 
 
+def at_said(table: pd.DataFrame, said: float) -> pd.DataFrame:
+    """The long table of another openness in the place of the main one's: what was drawn from the prompts that say so much of
+    the same scenes, from the same noise. Trained cells are in it at their last step only, and no cell with what it was not
+    asked at this openness."""
+    return table.loc[table.said == said].assign(said=float("nan"))
+
+
 def means(table: pd.DataFrame) -> pd.Series:
-    """Each cell's mean of each score over its pictures, or its value of a set; index: method, concept, seed, step, kind, nfe,
-    score. Rows of a set with a block left out count for intervals only."""
-    whole = table.loc[~((table.prompt == "") & (table.group != ""))]
+    """Each cell's mean of each score over its pictures, or its value of a set, at the main openness; index: method, concept,
+    seed, step, kind, nfe, score. Rows of a set with a block left out count for intervals only, and a score that is nowhere a
+    number is left out."""
+    whole = table.loc[~((table.prompt == "") & (table.group != "")) & table.said.isna() & table.value.notna()]
     by = ["method", "concept", "seed", "step", "kind", "nfe", "score"]
     return whole.groupby(by, sort=False, observed=True).value.mean()
 
@@ -57,6 +71,13 @@ def _gap(few: Mapping[str, float], many: Mapping[str, float]) -> dict[str, float
     return out | ({f"few_step_{BLUR}": few[BLUR] - many[BLUR]} if BLUR in few and BLUR in many else {})
 
 
+def _new_gap(row: Mapping[str, float]) -> dict[str, float]:
+    """Few steps against many guided ones of one model, on one set of new scenes and noise."""
+    many = {name: row[f"{GUIDED}{name}"] for name in (BLUR, "contrast") if name in row and f"{GUIDED}{name}" in row}
+    out = {"new_gap_blur": row[BLUR] - many[BLUR]} if BLUR in many else {}
+    return out | ({"new_gap_contrast": row["contrast"] / many["contrast"]} if many.get("contrast") else {})
+
+
 def flat(table: pd.DataFrame, few: int, many: int) -> dict[Key, Steps]:
     """{cell: {step: {name: number}}}, in the table's order; numbers rounded, as they are kept everywhere."""
     scores: dict[tuple, dict[str, float]] = {}
@@ -72,12 +93,13 @@ def flat(table: pd.DataFrame, few: int, many: int) -> dict[Key, Steps]:
             if nfe == few and (late := scores.get((method, concept, seed, step, kind, many))) and many > few:
                 row |= _gap(mine, late)
         elif kind == NEW:
-            row |= _ratios(mine)
+            row |= {name if nfe == few else f"{GUIDED}{name}": v for name, v in _ratios(mine).items()}
         elif kind in (NAMELESS, OTHER) and FIDELITY in mine:
             row[f"{kind}_fidelity"] = mine[FIDELITY]
         elif kind == REWRITE:
             row |= {name if name not in row else f"{name} (rewritten)": v for name, v in mine.items()}
     for row in (row for steps in out.values() for row in steps.values()):
+        row |= _new_gap(row)
         if f"{NAMELESS}_fidelity" in row:
             row["binding"] = row[FIDELITY] - row[f"{NAMELESS}_fidelity"]
     return {key: {step: rounded(row) for step, row in sorted(steps.items())} for key, steps in out.items()}
@@ -87,3 +109,8 @@ def at(row: Mapping[str, float], nfe: int) -> dict[str, float]:
     """A row with the scores of ordinary prompts at one NFE under their plain names, those of others left out."""
     end = f"@{nfe}"
     return {name.removesuffix(end): v for name, v in row.items() if "@" not in name or name.endswith(end)}
+
+
+def last(steps: Steps) -> dict[str, float]:
+    """A finished training's row."""
+    return steps[max(steps)]

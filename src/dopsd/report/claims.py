@@ -1,38 +1,92 @@
 """claims.yaml answered: each claim's number with its interval, what its controls did, and the verdict.
 
-Asked in few steps, at matched concept fidelity (`tables.matched`) or at the last step; the grid's concepts are the units.
+The grid's concepts are the units. Two rows are compared where their claim says (`Trainings.pair`), in few steps; a control
+that is not trained has its last step only. `report.answers` shows what is found.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-import pandas as pd
+import numpy as np
+from statsmodels.stats.multitest import multipletests
 
 from dopsd.config.claims import Claim
 from dopsd.config.study import Compared
-from dopsd.evaluation.statistics import interval
-from dopsd.report.cells import Key, Steps, at
-from dopsd.report.names import label
-from dopsd.report.tables import against_untouched, last, lines, number_text, numbered
+from dopsd.evaluation.statistics import Scale, p_value
+from dopsd.report.along import LAST, Trainings
+from dopsd.report.scales import misfit, scale
+from dopsd.report.units import Values, by_seed, concept_means, over_concepts, whole
+from dopsd.support.errors import UserError
 
-COLUMN = {"method": "", "baseline": "against", "difference": "difference"}  # of `tables.matched`
-COLUMNS = [
-    "id",
-    "claim",
-    "score",
-    "value",
-    "low",
-    "high",
-    "n_units",
-    "bar",
-    "must_hold",
-    "held",
-    "must_fail",
-    "failed",
-    "verdict",
-]
 Number = tuple[float, float | None, float | None]
+WHERE = {"matched": "fidelity", "steps": "steps", "forwards": "forwards", "last": LAST}  # of `Trainings.pair`
+UNMEASURED, UNDECIDABLE = "not measured", "not decidable"
+WHY = {"holds": "all of it lies beyond the bar", "fails": "all of it lies short of the bar", "open": "it holds the bar"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """A number over the concepts: its values, and the scale that mean and interval are taken on."""
+
+    values: Values
+    scale: Scale
+
+    @property
+    def number(self) -> Number:
+        """The mean and its 95 % interval."""
+        out = over_concepts(self.values, self.scale)
+        return out["value"], out["low"], out["high"]
+
+    @property
+    def means(self) -> list[float]:
+        """Each concept's mean over its seeds."""
+        return concept_means(self.values)
+
+    @property
+    def n(self) -> int:
+        """How many concepts it is over."""
+        return len(self.means)
+
+    @property
+    def by_seed(self) -> dict[int, float]:
+        """The mean over the concepts on each seed."""
+        return by_seed(self.values, self.scale)
+
+    def p(self, bar: float) -> float | None:
+        """Two-sided p of the t test against a bar; None where one concept has it."""
+        return p_value(self.means, bar, scale=self.scale)
+
+
+@dataclass(frozen=True)
+class Control:
+    """A row whose answer is known. must: "hold" or "fail"; found: its number, None where it is not measured."""
+
+    row: str
+    must: str
+    found: Found | None
+    did: bool
+    why: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a study says of a claim. method, baseline: the rows that it is about; p: against its bar; p_holm: the same among
+    all claims that can be decided."""
+
+    claim: Claim
+    method: str
+    baseline: str
+    found: Found | None
+    controls: tuple[Control, ...]
+    verdict: str
+    p: float | None = None
+    p_holm: float | None = None
+
+    @property
+    def decidable(self) -> bool:
+        return self.verdict not in (UNMEASURED, UNDECIDABLE)
 
 
 def side(claim: Claim, number: Number) -> str:
@@ -44,101 +98,84 @@ def side(claim: Claim, number: Number) -> str:
     return "holds" if beyond else "fails" if short else "open"
 
 
-def _rows(cells: Mapping[Key, Steps], method: str, fidelity: str, few: int) -> dict[tuple[str, int], dict[str, float]]:
-    """Every cell's last row of a method, beside the untouched model's."""
-    out = {}
-    for (who, concept, seed), steps in cells.items():
-        if who == method:
-            untouched, described = (
-                at(last(cells[key]), few) if (key := (r, concept, seed)) in cells else None
-                for r in ("untouched", "described")
-            )
-            row = at(last(steps), few)
-            beside = against_untouched(row, untouched, described, fidelity) if untouched else {}
-            out[concept, seed] = row | beside
-    return out
+def rows_of(claim: Claim, compare: Compared) -> tuple[str, str]:
+    """A claim's own method and baseline."""
+    return claim.method or compare.method, claim.baseline or compare.baseline
 
 
-def _number(rows: Mapping[tuple[str, int], Mapping[str, float]], score: str) -> Number | None:
-    if not rows or not all(score in row for row in rows.values()):
-        return None
-    found = interval([row[score] for row in rows.values()], numbered([concept for concept, _ in rows]))
-    return found["value"], found["low"], found["high"]
+def _found(
+    claim: Claim, trainings: Trainings, kinds: Mapping[str, str], method: str, baseline: str, place: str
+) -> Found | None:
+    """The number that a claim asks for of these rows at a place; None where the study does not measure it."""
+    score = claim.score
+    if place == LAST and claim.of != "difference":
+        rows = trainings.last(method if claim.of == "method" else baseline)
+        values = {unit: row[score] for unit, row in rows.items() if score in row}
+    else:
+        rows = trainings.pair(place, method, baseline)
+        both = {unit: (a[score], b[score]) for unit, (a, b) in rows.items() if score in a and score in b}
+        of = {"method": lambda a, _: a, "baseline": lambda _, b: b, "difference": lambda a, b: a - b}[claim.of]
+        values = {unit: of(*pair) for unit, pair in both.items()}
+    asked = {unit for unit in rows if claim.concepts in ("all", "object" if kinds[unit[0]] == "object" else "style")}
+    values = whole({unit: v for unit, v in values.items() if unit in asked}, asked)
+    on: Scale = "plain" if claim.of == "difference" else scale(score)
+    return Found(values, on) if values and not misfit(values.values(), on) else None
 
 
-def _measured(
-    claim: Claim, cells: Mapping[Key, Steps], matched: pd.DataFrame, compare: Compared, fidelity: str, few: int
-) -> Number | None:
-    """The claim's number; None where the study does not measure it."""
-    if claim.at == "matched":
-        table = matched[matched.method == compare.method].set_index("score")
-        if claim.score not in table.index:
-            return None
-        column = COLUMN[claim.of]
-        ends = ("value", "low", "high") if not column else (column, f"{column}_low", f"{column}_high")
-        value, low, high = (float(table.loc[claim.score, name]) for name in ends)
-        return value, low, high
-    mine, other = (_rows(cells, who, fidelity, few) for who in (compare.method, compare.baseline))
-    if claim.of != "difference":
-        return _number(mine if claim.of == "method" else other, claim.score)
-    pairs = [u for u in mine if claim.score in mine[u] and claim.score in other.get(u, {})]
-    return _number({u: {claim.score: mine[u][claim.score] - other[u][claim.score]} for u in pairs}, claim.score)
+def _control(claim: Claim, must: str, row: str, found: Found | None) -> Control:
+    if found is None:
+        return Control(row, must, None, False, UNMEASURED)
+    where = side(claim, found.number)
+    return Control(row, must, found, where == {"hold": "holds", "fail": "fails"}[must], WHY[where])
+
+
+def _answer(
+    claim: Claim, trainings: Trainings, kinds: Mapping[str, str], method: str, baseline: str, turbos: bool
+) -> Answer:
+    controls = []
+    for must, rows in (("hold", claim.must_hold), ("fail", claim.must_fail)):
+        for row in rows:  # it stands in the place of the row that the claim is about
+            pair = (method, row) if claim.of == "baseline" else (row, baseline)
+            place = WHERE[claim.at] if row in trainings.trained else LAST
+            controls.append(_control(claim, must, row, _found(claim, trainings, kinds, *pair, place)))
+    found = _found(claim, trainings, kinds, method, baseline, WHERE[claim.at])
+    answer = Answer(claim, method, baseline, found, tuple(controls), UNMEASURED)
+    if found is None:
+        return answer
+    if misfit([claim.bar], found.scale):
+        raise UserError(
+            f"claims.yaml: {claim.id}: bar: {claim.bar:g} is no {found.scale}, as {claim.score} is one; mend it"
+        )
+    answer = replace(answer, p=found.p(claim.bar))
+    if not all(c.did for c in controls) or answer.p is None:
+        return replace(answer, verdict=UNDECIDABLE)
+    verdict = side(claim, found.number)
+    on_each = [side(claim, (value, None, None)) for value in found.by_seed.values()] if turbos else []
+    return replace(answer, verdict="open" if verdict == "holds" and "fails" in on_each else verdict)
 
 
 def answers(
-    claims: Sequence[Claim],
-    cells: Mapping[Key, Steps],
-    matched: pd.DataFrame,
-    compare: Compared,
-    fidelity: str,
-    few: int,
-) -> pd.DataFrame:
-    """Every claim with its number, its controls' and the verdict: `COLUMNS`. Verdicts: holds, fails, open; "not decidable"
-    where a control did not do what it must; "not measured" where the study has not what the claim is about."""
-    names, rows = {"method": label(compare.method), "baseline": label(compare.baseline)}, []
-    concepts = len({concept for _, concept, _ in cells})
+    claims: Sequence[Claim], trainings: Trainings, kinds: Mapping[str, str], compare: Compared, turbos: bool = False
+) -> list[Answer]:
+    """Every claim answered. kinds: concept -> "object", or a style's.
+
+    Verdicts: "holds" where the whole interval is beyond the bar (and, where each seed tunes a turbo of its own, the mean on
+    each), "fails" where it is short of it, "open" else; "not decidable" where a control did not do what it must or there is
+    no interval; "not measured" where the study has not what the claim is about. UserError where a claim compares a row that
+    is not trained along training, or its bar is not of its score's scale.
+    """
+    out = []
     for claim in claims:
-        number, controls, did = _measured(claim, cells, matched, compare, fidelity, few), {}, []
-        for role, who, must in (("held", claim.must_hold, "holds"), ("failed", claim.must_fail, "fails")):
-            found = _number(_rows(cells, who, fidelity, few), claim.score) if who else None
-            controls[role] = number_text(*found) if found else ""
-            did += [found is not None and side(claim, found) == must] if who else []
-        if number is None:
-            verdict = "not measured"
-        elif not all(did) or number[1] is None or number[1] != number[1]:
-            verdict = "not decidable"
-        else:
-            verdict = side(claim, number)
-        value, low, high = number or (None, None, None)
-        rows.append(
-            {
-                "id": claim.id,
-                "claim": claim.claim.format(**names),
-                "score": claim.score,
-                "value": value,
-                "low": low,
-                "high": high,
-                "n_units": concepts,
-                "bar": f"{'<=' if claim.at_most else '>='} {claim.bar:g}",
-                "must_hold": claim.must_hold or "",
-                "must_fail": claim.must_fail or "",
-                **controls,
-                "verdict": verdict,
-            }
-        )
-    return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def answers_markdown(table: pd.DataFrame) -> str:
-    """`answers` as Markdown."""
-    if table.empty:
-        return "Nothing is asked: the study has no claims.yaml."
-    shown = table.assign(
-        measured=[number_text(r.value, r.low, r.high) if pd.notna(r.value) else "" for r in lines(table)],
-        holding=[f"{label(r.must_hold)}: {r.held}" if r.must_hold else "none" for r in lines(table)],
-        failing=[f"{label(r.must_fail)}: {r.failed}" if r.must_fail else "none" for r in lines(table)],
-    )
-    columns = ["claim", "bar", "measured", "holding", "failing", "verdict"]
-    titles = {"holding": "control that must hold", "failing": "control that must fail"}
-    table = pd.DataFrame(shown, columns=columns).rename(columns=titles)
-    return table.to_markdown(index=False, disable_numparse=True)
+        rows = rows_of(claim, compare)
+        for row in rows if claim.at != "last" else ():
+            if row in trainings.points and row not in trainings.trained:
+                raise UserError(
+                    f"claims.yaml: {claim.id}: at: {row} is not trained, so it has a last step only; write `last`"
+                )
+        out.append(_answer(claim, trainings, kinds, *rows, turbos))
+    tested = [k for k, answer in enumerate(out) if answer.decidable]
+    if tested:
+        corrected = np.asarray(multipletests([out[k].p for k in tested], method="holm")[1])
+        for k, p in zip(tested, corrected, strict=True):
+            out[k] = replace(out[k], p_holm=float(p))
+    return out

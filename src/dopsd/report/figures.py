@@ -15,10 +15,9 @@ from dopsd.config.params import Params
 from dopsd.evaluation.rows import NEW, of_kind
 from dopsd.evaluation.sheets import Sheet, kept
 from dopsd.evaluation.statistics import interval
-from dopsd.report.cells import Key, Steps
+from dopsd.report.cells import Key, Steps, last
 from dopsd.report.grids import SCALE, TILE, picture_grid, read_picture, rows_of, tile
 from dopsd.report.names import colour, label, score_name
-from dopsd.report.tables import last
 from dopsd.sets.jsonl import read_set
 from dopsd.study.prompts import asked
 from dopsd.support import paths
@@ -90,7 +89,7 @@ def fidelity_retention(table: pd.DataFrame, fidelity: str) -> Figure | None:
     table = table.dropna(subset=[fidelity])
     figure = Figure(figsize=(5 * len(panels), 4.6), layout="constrained")
     for axes, (score, title) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True):
-        for method, rows in _by_method(table):
+        for method, rows in _by_method(table.dropna(subset=[score])):
             x, y = _means(rows, ["step"], fidelity), _means(rows, ["step"], score)
             bars = {"yerr": _arms(y), "xerr": _arms(x), "capsize": 2}
             axes.errorbar(x.value, y.value, fmt="o-", color=colour(method), label=label(method), **bars)

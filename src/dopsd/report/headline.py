@@ -36,8 +36,8 @@ def headline(
     """{method: {score: mean}}, {"at equal fidelity": {"score, method less baseline": difference}},
     {"probe": {context: share}}.
 
-    summary, matched: see `tables`; probe: the stage's scores, if there are any, of which the first VLM's in the native steps
-    are shown.
+    summary, matched: see `tables` and `pairs`; probe: the stage's scores, if there are any, of which the first VLM's in the
+    native steps are shown.
     """
     out: dict[str, dict[str, float]] = {}
     for name in (*EVERY, *TRAINED):

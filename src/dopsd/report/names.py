@@ -6,8 +6,20 @@ from collections.abc import Iterable
 
 from dopsd import objectives
 
-REFERENCES = {"untouched": "Untouched", "described": "Untouched, described", "base": "Base, undistilled"}
-COLOURS = {"untouched": "#777777", "described": "#2a9d4e", "base": "#b39ddb"}
+REFERENCES = {
+    "untouched": "Untouched",
+    "again": "Untouched, other noise",
+    "described": "Untouched, described",
+    "teacher": "Teacher",
+    "base": "Base, undistilled",
+}
+COLOURS = {
+    "untouched": "#777777",
+    "again": "#b0b0b0",
+    "described": "#2a9d4e",
+    "teacher": "#8bc34a",
+    "base": "#b39ddb",
+}
 CYCLE = (
     "#d9822b",
     "#2566c7",
@@ -18,7 +30,7 @@ CYCLE = (
     "#d81b60",
     "#455a64",
 )  # of the methods, by name
-HIDDEN = ("quality_", "copying_renders", "sharpness_renders")  # in comparison.csv, not in the summary
+HIDDEN = ("quality_", "copying_renders", "sharpness_renders", "own_")  # in comparison.csv, not in the summary
 
 SCORES = {
     "concept_fidelity": "new scenes: concept fidelity",
@@ -28,6 +40,13 @@ SCORES = {
     "steepness": "new scenes: steepness of edges (1 = renders)",
     "contrast": "new scenes: contrast (1 = renders)",
     "blur_read": "new scenes: blur that the reader reads, pixels",
+    "guided_concept_fidelity": "new scenes, many guided steps: concept fidelity",
+    "guided_adherence": "new scenes, many guided steps: adherence",
+    "guided_blur_read": "new scenes, many guided steps: blur, pixels",
+    "guided_steepness": "new scenes, many guided steps: steepness of edges (1 = renders)",
+    "guided_contrast": "new scenes, many guided steps: contrast (1 = renders)",
+    "new_gap_blur": "new scenes: blur in few steps less in many guided ones, pixels",
+    "new_gap_contrast": "new scenes: contrast in few steps over many guided ones",
     "sharpness": "new scenes: sharpness (1 = renders)",
     "copying": "new scenes: nearest training image",
     "diversity": "new scenes: diversity",
@@ -47,7 +66,16 @@ SCORES = {
     "few_step_steepness": "few-step gap: steepness",
     "few_step_contrast": "few-step gap: contrast",
     "few_step_sharpness": "few-step gap: sharpness",
+    "own_shape": "new scenes: own shape",
+    "own_colour": "new scenes: own colour",
+    "own_texture": "new scenes: own texture",
+    "own_outline": "new scenes: own outline",
+    "own_style": "new scenes: own style",
+    "own_background": "new scenes: own background",
+    "own_background_colour": "new scenes: own background colour",
     "step": "optimiser steps",
+    "forwards": "forwards of a training, for each sample of a batch",
+    "matched_fidelity": "fidelity by what the teacher can draw",
     "fidelity_gain": "gain of fidelity (0 = untouched)",
     "blur_added": "blur, pixels more than described",
     "gap_growth_blur": "gap growth, pixels of blur (0 = untouched)",

@@ -11,12 +11,13 @@ import pandas as pd
 
 from dopsd.config.params import Params
 from dopsd.config.study import Compared
-from dopsd.report import claims
+from dopsd.report import answers
 from dopsd.report import miniature as card
 from dopsd.report.figures import CONTEXTS
 from dopsd.report.miniature import spelled
 from dopsd.report.names import label, labels
-from dopsd.report.tables import matched_markdown, number_text, summary_markdown
+from dopsd.report.pairs import matched_markdown
+from dopsd.report.tables import number_text, summary_markdown
 from dopsd.support import markdown
 from dopsd.support.files import numbers_table
 
@@ -96,7 +97,7 @@ def miniature_card(scores: dict, degradations: pd.DataFrame) -> str:
 @dataclass(frozen=True)
 class Results:
     """What a report is made of. table: the summary; matched: the baseline and the others at matched fidelity; claims:
-    `claims.answers`; step_size, and probe and miniature where the study has them: the files of scores of these names;
+    `answers.table`; step_size, and probe and miniature where the study has them: the files of scores of these names;
     devices: what the cells ran on; lower: the scores of which less is better; figures: those that there are;
     random_weights: whether the model has never been trained."""
 
@@ -135,7 +136,7 @@ def report(results: Results, params: Params) -> str:
         summary=summary_markdown(table, labels(dict.fromkeys(table.score), few, many), compare.baseline),
         matched=matched_markdown(results.matched, matched, compare.baseline),
         probes=probes(results.probe, naming, results.lower) if results.probe else [],
-        answers=claims.answers_markdown(results.claims),
+        answers=answers.markdown(results.claims),
         step_size=numbers_table(results.step_size),
         params=params,
         grid=params.grid,

@@ -7,14 +7,27 @@ from typing import Any, cast
 
 import pandas as pd
 
-from dopsd.evaluation.statistics import interval
-from dopsd.report.cells import BLUR, GAPS, Key, Steps, at
+from dopsd.report.cells import Key, Steps, at, last
+from dopsd.report.scales import misfit, scale
+from dopsd.report.units import Unit, Values, over_concepts, whole
 from dopsd.support import paths
 from dopsd.support.files import read_csv
 
 LOSS = ("loss", "lr", "grad_norm")
 WHO = ["method", "concept", "kind", "seed", "step", "nfe"]  # of a row of `comparison`
 GAP = "few_step_"
+MAIN = (
+    "concept_fidelity",
+    "adherence",
+    "blur_read",
+    "contrast",
+    "steepness",
+    "guided_blur_read",
+    "new_gap_blur",
+    "few_step_blur_read",
+    "leakage",
+    "retention_kid",
+)  # what is shown of each concept, and at each openness; in few steps
 
 
 def lines(table: pd.DataFrame) -> Iterable[Any]:
@@ -60,9 +73,31 @@ def trajectory(table: pd.DataFrame, few: int) -> pd.DataFrame:
     return cast(pd.DataFrame, means).reset_index()  # pandas declares it to be a scalar, too
 
 
-def last(steps: Steps) -> dict[str, float]:
-    """A finished training's row."""
-    return steps[max(steps)]
+def _last_rows(cells: Mapping[Key, Steps]) -> dict[str, dict[str, Values]]:
+    """{score: {method: its values at the last step}}, of the methods that have it on all seeds of a concept or on none."""
+    rows: dict[str, dict[Unit, dict[str, float]]] = {}
+    for (method, concept, seed), steps in cells.items():
+        rows.setdefault(method, {})[concept, seed] = last(steps)
+    names = dict.fromkeys(name for mine in rows.values() for row in mine.values() for name in row)
+    found = {
+        name: {
+            method: whole({unit: row[name] for unit, row in mine.items() if name in row}, mine)
+            for method, mine in rows.items()
+        }
+        for name in names
+    }
+    shown = {name: {method: values for method, values in by.items() if values} for name, by in found.items()}
+    return {name: by for name, by in shown.items() if by}
+
+
+def left_out(cells: Mapping[Key, Steps]) -> dict[str, str]:
+    """The scores that `summary` leaves out, since no mean can be taken on their scale, each with the reason."""
+    return {
+        name: f"{method}: {why}"
+        for name, by in _last_rows(cells).items()
+        for method, values in by.items()
+        if (why := misfit(values.values(), scale(name)))
+    }
 
 
 def summary(cells: Mapping[Key, Steps], baseline: str) -> pd.DataFrame:
@@ -70,126 +105,41 @@ def summary(cells: Mapping[Key, Steps], baseline: str) -> pd.DataFrame:
     concepts.
 
     Columns: score, method, value, low, high, n, difference, difference_low, difference_high. A concept is the unit, its seeds
-    a mean within it: they share training pictures and prompts. Scores that not every cell has (the full range of NFE) are
-    left out.
+    a mean within it: they share training pictures and prompts. A method shows a score over the n concepts whose cells all
+    have it, unless some concept has it on a part of its seeds (the full range of NFE); a difference is over the cells that
+    both have. Means are taken on the score's scale (`scales`), differences as they are.
     """
-    rows: dict[str, dict[tuple, dict]] = {}
-    for (method, concept, seed), steps in cells.items():
-        rows.setdefault(method, {})[concept, seed] = last(steps)
-    common = set.intersection(*(set(row) for mine in rows.values() for row in mine.values()))
-    names = [name for name in next(iter(next(iter(rows.values())).values())) if name in common]
-    out = []
-    for name in names:
-        for method, mine in rows.items():
-            concepts = [concept for concept, _ in mine]
-            line = {
-                "score": name,
-                "method": method,
-                **interval([row[name] for row in mine.values()], numbered(concepts)),
-            }
-            if method != baseline and baseline in rows:
-                differences = [row[name] - rows[baseline][unit][name] for unit, row in mine.items()]
-                line |= _prefixed("difference", interval(differences, numbered(concepts)))
+    out, without = [], left_out(cells)
+    for name, by in _last_rows(cells).items():
+        for method, values in by.items() if name not in without else ():
+            line = {"score": name, "method": method, **over_concepts(values, scale(name))}
+            pairs = {unit: v - by[baseline][unit] for unit, v in values.items() if unit in by.get(baseline, {})}
+            if method != baseline and pairs:
+                line |= prefixed("difference", over_concepts(pairs))
             out.append(line)
-    return _numbers(pd.DataFrame(out))
+    return numbers(pd.DataFrame(out))
 
 
-def numbered(concepts: Sequence[str]) -> list[int]:
-    """The number of each cell's concept."""
-    known = list(dict.fromkeys(concepts))
-    return [known.index(c) for c in concepts]
+def concepts(cells: Mapping[Key, Steps], kinds: Mapping[str, str], few: int) -> pd.DataFrame:
+    """One row a method x concept, at the last step, seeds averaged: method, concept, kind and `MAIN`, as far as there are."""
+    rows = [
+        {"method": method, "concept": concept, "kind": kinds[concept]} | at(last(steps), few)
+        for (method, concept, _), steps in cells.items()
+    ]
+    table = pd.DataFrame(rows)
+    who = ["method", "concept", "kind"]
+    means = table.groupby(who, sort=False)[[name for name in MAIN if name in table]].mean()
+    return cast(pd.DataFrame, means).reset_index()
 
 
-def _numbers(table: pd.DataFrame) -> pd.DataFrame:
+def numbers(table: pd.DataFrame, texts: Iterable[str] = ("score", "method")) -> pd.DataFrame:
     """The same with an interval that is not there as NaN, in columns of floats."""
-    return table.astype({c: float for c in table.columns if c not in ("score", "method", "n")})
+    return table.astype({c: float for c in table.columns if c not in (*texts, "n")})
 
 
-def first_reaching(rows: list[dict[str, float]], score: str, level: float) -> dict[str, float]:
-    """The first checkpoint's row whose score reaches a level; ValueError where none does."""
-    for row in rows:
-        if row[score] >= level:
-            return row
-    raise ValueError(f"no checkpoint reaches a {score} of {level}")
-
-
-def against_untouched(
-    row: Mapping[str, float], untouched: Mapping[str, float], described: Mapping[str, float] | None, fidelity: str
-) -> dict[str, float]:
-    """The scores that set a checkpoint's row beside the untouched model's, on the same prompts and noise.
-
-    fidelity_gain: fidelity less the untouched model's. *_kept: over the described row's, where there is one. gap_growth_*:
-    how much more of a score few steps have lost than many, against the untouched model: above 1 they have lost more; of the
-    blur that is read, in pixels, a difference: above 0. blur_added: to the described row's, in pixels.
-    """
-    out = {"fidelity_gain": row[fidelity] - untouched[fidelity]}
-    for name in GAPS:
-        if described and name in row:
-            out[f"{name}_kept"] = row[name] / described[name]
-        if f"few_step_{name}" in row:
-            out[f"gap_growth_{name}"] = untouched[f"few_step_{name}"] / row[f"few_step_{name}"]
-    if described and BLUR in row:
-        out["blur_added"] = row[BLUR] - described[BLUR]
-    if f"few_step_{BLUR}" in row:
-        out["gap_growth_blur"] = row[f"few_step_{BLUR}"] - untouched[f"few_step_{BLUR}"]
-    return out
-
-
-MATCHED_COLUMNS = ("value", "low", "high", "n") + tuple(
-    f"{of}{end}" for of in ("against", "difference") for end in ("", "_low", "_high")
-)
-
-
-def matched(cells: Mapping[Key, Steps], trained: Sequence[str], baseline: str, fidelity: str, few: int) -> pd.DataFrame:
-    """Every trained method beside the baseline at matched fidelity along training, in few steps.
-
-    The level of a concept and seed is the highest fidelity that both of a pair reach; each is scored at its first
-    checkpoint at or above it. Columns: score, method, value, low, high (of the method), against, against_low,
-    against_high (of the baseline), difference, difference_low, difference_high, n; 95 % intervals over the concepts, seeds
-    within them.
-    """
-    units = list(dict.fromkeys((concept, seed) for _, concept, seed in cells))
-    rows = {key: [{"step": float(s)} | at(row, few) for s, row in steps.items()] for key, steps in cells.items()}
-    out = []
-    for method in (m for m in trained if m != baseline and baseline in trained):
-        pairs = []
-        for unit in units:
-            pair = rows[method, *unit], rows[baseline, *unit]
-            level = min(max(row[fidelity] for row in training) for training in pair)
-            reached = [first_reaching(training, fidelity, level) for training in pair]
-            (untouched,), (described,) = rows["untouched", *unit], rows.get(("described", *unit), [None])
-            pairs.append([row | against_untouched(row, untouched, described, fidelity) for row in reached])
-        names = [s for s in pairs[0][0] if all(s in row and not s.startswith(GAP) for pair in pairs for row in pair)]
-        for score in names:
-            mine, other = ([pair[k][score] for pair in pairs] for k in (0, 1))
-            of = numbered([concept for concept, _ in units])
-            line = {"score": score, "method": method, **interval(mine, of)}
-            less = [a - b for a, b in zip(mine, other, strict=True)]
-            line |= _prefixed("against", interval(other, of)) | _prefixed("difference", interval(less, of))
-            out.append(line)
-    return _numbers(pd.DataFrame(out, columns=["score", "method", *MATCHED_COLUMNS]))
-
-
-def _prefixed(name: str, number: dict) -> dict:
+def prefixed(name: str, number: dict) -> dict:
     """A number's value and interval under other names; its n is the line's own."""
     return {name: number["value"], f"{name}_low": number["low"], f"{name}_high": number["high"]}
-
-
-def matched_markdown(table: pd.DataFrame, names: Mapping[str, str], baseline: str) -> str:
-    """`matched` as Markdown: a row a score. names: score -> what it is called."""
-    rows = [
-        {
-            "score": names[r.score],
-            "method": r.method,
-            "at its checkpoint": number_text(r.value, r.low, r.high),
-            baseline: number_text(r.against, r.against_low, r.against_high),
-            "difference": number_text(r.difference, r.difference_low, r.difference_high, sign=True),
-        }
-        for r in lines(table.loc[table.score.isin(names)])
-    ]
-    if not rows:
-        return f"Not measured: it needs {baseline} and another trained method.\n"
-    return pd.DataFrame(rows).to_markdown(index=False) + "\n"
 
 
 def number_text(value: float, low: float | None, high: float | None, sign: bool = False) -> str:
@@ -202,18 +152,28 @@ def number_text(value: float, low: float | None, high: float | None, sign: bool 
     return f"{value:{form}} [{low:{form}}, {high:{form}}]"
 
 
-def summary_markdown(table: pd.DataFrame, labels: Mapping[str, str], baseline: str) -> str:
-    """`summary` as two Markdown tables: means, then differences to the baseline. labels: score -> what it is called."""
+def summary_markdown(
+    table: pd.DataFrame, labels: Mapping[str, str], baseline: str, left_out: Mapping[str, str] | None = None
+) -> str:
+    """`summary` as two Markdown tables: means, then differences to the baseline; blank where a method has no such score.
+    labels: score -> what it is called; left_out: those that are not in the table, and why."""
     table = table[table.score.isin(labels)].assign(score=lambda t: t.score.map(labels))
     order, methods = [x for x in labels.values() if x in set(table.score)], list(dict.fromkeys(table.method))
-    mean = table.assign(text=[number_text(r.value, r.low, r.high) for r in lines(table)])
-    parts = [mean.pivot(index="score", columns="method", values="text").loc[order, methods].to_markdown()]
+    mean = [number_text(r.value, r.low, r.high) for r in lines(table)]
+    parts = [_wide(table.assign(text=mean), order, methods)]
     if "difference" in table:
         other = table.dropna(subset=["difference"])
         text = [number_text(r.difference, r.difference_low, r.difference_high, sign=True) for r in lines(other)]
-        wide = other.assign(text=text).pivot(index="score", columns="method", values="text")
-        parts.append(wide.loc[order, [m for m in methods if m != baseline]].to_markdown())
+        parts.append(_wide(other.assign(text=text), order, [m for m in methods if m != baseline]))
+    parts += [f"Left out: {name} ({why})." for name, why in (left_out or {}).items()]
     return "\n\n".join(parts) + "\n"
+
+
+def _wide(table: pd.DataFrame, scores: Sequence[str], methods: Sequence[str]) -> str:
+    """The texts of a table, a row a score and a column a method, as Markdown."""
+    wide = table.pivot(index="score", columns="method", values="text")
+    shown = [score for score in scores if score in wide.index]
+    return wide.reindex(index=shown, columns=methods).fillna("").to_markdown()
 
 
 def losses(trained: Sequence[str], concepts: Sequence[str], seeds: Sequence[int]) -> pd.DataFrame:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
 
+from dopsd import objectives
 from dopsd.backbones.hub import has_random_weights
 from dopsd.config import claims as asked_of
+from dopsd.config.claims import Claim
 from dopsd.config.params import Params, load
+from dopsd.report import answers, claims, figures, grids, ledger, openness, page, pairs, sheets, tables
 from dopsd.report import cells as flat_cells
-from dopsd.report import claims, figures, grids, page, sheets, tables
+from dopsd.report.along import Trainings
+from dopsd.report.claims import Answer
 from dopsd.report.headline import headline
-from dopsd.report.names import labels
+from dopsd.report.names import REFERENCES, labels
+from dopsd.report.power import power
 from dopsd.stages._run import run
 from dopsd.study import grid as cells_of
 from dopsd.study.keys import panel
@@ -38,26 +44,57 @@ def complete(table: pd.DataFrame, params: Params) -> None:
             raise UserError(f"{paths.TABLE}: no scores of {cell.name}; run `dvc repro`")
 
 
-def write_tables(params: Params, cells: dict) -> tuple[pd.DataFrame, ...]:
-    """Write reports/tables -> (comparison, summary, matched, claims)."""
+def trainings_of(params: Params, cells: dict) -> Trainings:
+    """The cells along training, with what a step of each method costs."""
+    forwards = {name: method.needs.forwards for name, method in cells_of.methods(params).items()}
+    return Trainings(cells, params.grid.trained, params.step_size.fidelity, params.evaluate.few, forwards)
+
+
+def answered(params: Params, trainings: Trainings, kinds: dict[str, str]) -> tuple[list[Claim], list[Answer]]:
+    """The claims of claims.yaml, and their answers. A row that this study leaves out is one that it does not measure."""
+    rows = {**dict.fromkeys(params.grid.methods), **REFERENCES, **dict.fromkeys(objectives.names())}
+    asked = asked_of.load(rows=rows)
+    turbos = bool(params.grid.turbos)
+    return list(asked), claims.answers(asked, trainings, kinds, params.compare, turbos)
+
+
+def write_claims(found: list[Answer]) -> None:
+    """Write reports/claims.json and reports/controls.json."""
+    committed = ledger.committed([answer.claim.id for answer in found])
+    for name, what in (("claims", answers.records(found, committed)), ("controls", answers.controls(found))):
+        write_text(json.dumps(what, indent=1, ensure_ascii=False) + "\n", Path(f"reports/{name}.json"))
+
+
+def write_tables(params: Params, cells: dict, others: openness.Others) -> tuple[pd.DataFrame, ...]:
+    """Write reports/tables, claims.json and controls.json -> (comparison, summary, matched, claims). others: the cells at
+    each other openness."""
     grid, few, many = params.grid, params.evaluate.few, params.evaluate.many
-    baseline, fidelity = params.compare.baseline, params.step_size.fidelity
+    baseline = params.compare.baseline
     kinds = {c: params.fetch.kind(c) or OUTSIDE[c].kind for c in grid.concepts}
     table, summary = tables.comparison(cells, kinds, few), tables.summary(cells, baseline)
-    matched = tables.matched(cells, grid.trained, baseline, fidelity, few)
+    trainings = trainings_of(params, openness.beside(cells, others))
+    asked, found = answered(params, trainings, kinds)
+    side_by_side = pairs.pairs(trainings, [baseline, *(claim.baseline for claim in asked if claim.baseline)])
     written = {
         "comparison": table,
-        "matched": matched,
+        "pairs": side_by_side,
+        "matched": pairs.matched(side_by_side, baseline),
         "trajectory": tables.trajectory(table, few),
         "summary": summary,
+        "concepts": tables.concepts(cells, kinds, few),
         "loss": tables.losses(grid.trained, grid.concepts, grid.seeds),
-        "claims": claims.answers(asked_of.load(), cells, matched, params.compare, fidelity, few),
+        "claims": answers.table(found),
+        "power": power(found),
     }
+    if others:
+        written["openness"] = openness.openness(cells, others, params.prompts.said, few)
     for name, rows in written.items():
         write_csv(rows, paths.TABLES / f"{name}.csv")
-    text = tables.summary_markdown(summary, labels(dict.fromkeys(summary.score), few, many), baseline)
+    write_claims(found)
+    called = labels(dict.fromkeys(summary.score), few, many)
+    text = tables.summary_markdown(summary, called, baseline, tables.left_out(cells))
     write_text(text, paths.TABLES / "summary.md")
-    return table, summary, matched, written["claims"]
+    return table, summary, written["matched"], written["claims"]
 
 
 def draw_figures(params: Params, cells: dict, table: pd.DataFrame, vlms: list[str]) -> set[str]:
@@ -90,7 +127,8 @@ def main() -> None:
     long = read_table(paths.TABLE)
     complete(long, params)
     cells = flat_cells.flat(long, params.evaluate.few, params.evaluate.many)
-    table, summary, matched, answered = write_tables(params, cells)
+    others = openness.others(long, params.evaluate.few, params.evaluate.many)
+    table, summary, matched, claimed = write_tables(params, cells, others)
     probe = read_json(paths.METRICS / "probe.json") if params.probe or params.picture_probe else None
     miniature = read_json(paths.METRICS / "miniature.json") if params.miniature else None
     trained, few = params.grid.trained, params.evaluate.few
@@ -100,7 +138,7 @@ def main() -> None:
     random = has_random_weights(params.backbone.model)
     sizes, ran_on = read_json(paths.STEP_SIZE), devices(params)
     lower = {name for name, what in panel(params).scores.items() if what.better == "lower"}
-    results = page.Results(summary, matched, answered, sizes, probe, miniature, ran_on, lower, shown, random)
+    results = page.Results(summary, matched, claimed, sizes, probe, miniature, ran_on, lower, shown, random)
     report = Path("reports/REPORT.md")
     write_text(page.report(results, params), report)
     if miniature:

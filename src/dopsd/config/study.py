@@ -145,6 +145,7 @@ class Evaluate(Section):
 
     nfe: Annotated[tuple[Steps, ...], Field(min_length=1)]
     nfe_sweep: tuple[Steps, ...] = ()
+    many_at: tuple[Count, ...] | None = None  # checkpoints at which many steps are drawn, beside the last; null: all
     guidance: Annotated[float, Field(ge=0)] = 0.0  # of the many steps: v + g (v - v_empty); few steps have none
     batch_size: Count
 

@@ -42,9 +42,10 @@ class Sheet(NamedTuple):
 def along(
     settings: Evaluate, steps: Iterable[int], kinds: Iterable[str], every_nfe: bool, chances: Sequence[float] = ()
 ) -> list[Sheet]:
-    """What a trained model draws, of the kinds that the study asks: at every checkpoint new scenes in few steps and ordinary
-    prompts in few and many; at the last one rewrites, new scenes without the name or with another and in many steps, what is
-    asked with other `chances`, and ordinary prompts in the NFE of the sweep, too, if `every_nfe`."""
+    """What a trained model draws, of the kinds that the study asks: at every checkpoint new scenes and ordinary prompts in few
+    steps, and ordinary ones in many, where `settings.many_at` does not say which; at the last one rewrites, new scenes without
+    the name or with another and in many steps, what is asked with other `chances`, in few steps, and ordinary prompts in the
+    NFE of the sweep, too, if `every_nfe`."""
     steps, kinds, many = list(steps), set(kinds), settings.many > settings.few
     last = steps[-1]
     out = [Sheet(s, kind, settings.few) for s in steps for kind in (NEW, ORDINARY) if kind in kinds]
@@ -52,11 +53,11 @@ def along(
     if NEW in kinds and many:
         out.append(Sheet(last, NEW, settings.many, settings.guidance))
     if ORDINARY in kinds:
-        out += [Sheet(s, ORDINARY, settings.many, settings.guidance) for s in steps if many]
+        often = steps if settings.many_at is None else [s for s in steps if s in (*settings.many_at, last)]
+        out += [Sheet(s, ORDINARY, settings.many, settings.guidance) for s in often if many]
         rest = {*settings.nfe, *(settings.nfe_sweep if every_nfe else ())} - {settings.few, settings.many}
         out += [Sheet(last, ORDINARY, nfe) for nfe in sorted(rest)]
-    more = [s._replace(chance=p) for p in chances for s in out if s.step == last and s.kind in (NEW, ORDINARY)]
-    return out + [s for s in more if s.nfe in (settings.few, settings.many)]
+    return out + [Sheet(last, kind, settings.few, chance=p) for p in chances for kind in (NEW, ORDINARY) if kind in kinds]
 
 
 def _parts(rows: Sequence[Row]) -> list[list[int]]:

@@ -11,6 +11,8 @@ from functools import cached_property
 from itertools import pairwise
 from statistics import fmean
 
+import numpy as np
+
 from dopsd.report.cells import Key, Steps, at, last
 from dopsd.report.units import Unit, against_untouched
 
@@ -22,15 +24,18 @@ TEACHER, DRAWN = "teacher", 0.5  # an attribute that the teacher draws this ofte
 
 
 def crossing(points: Sequence[Row], score: str, level: float) -> Row:
-    """Where a training, from its rows in order, first reaches a level of a score: every number that all rows have, on the
-    line between the two checkpoints around it. ValueError where it does not."""
-    names = [name for name in points[-1] if all(name in row for row in points)]
+    """Where a training, from its rows in order, first reaches a level of a score: every number that its first and its last row
+    have, on the line between the two checkpoints around it that have it (many steps are not drawn at all of them). ValueError
+    where it does not."""
+    names = [name for name in points[-1] if name in points[0]]
     if points[0][score] >= level:
         return {name: points[0][name] for name in names}
     for before, after in pairwise(points):
         if after[score] >= level:
             part = (level - before[score]) / (after[score] - before[score])
-            return {name: (1 - part) * before[name] + part * after[name] for name in names}
+            step = (1 - part) * before["step"] + part * after["step"]
+            with_it = {name: [row for row in points if name in row] for name in names}
+            return {n: float(np.interp(step, [r["step"] for r in rows], [r[n] for r in rows])) for n, rows in with_it.items()}
     raise ValueError(f"no checkpoint reaches a {score} of {level}")
 
 

@@ -146,7 +146,7 @@ def all_stages(params: Params) -> dict[str, dict]:
     models = [params.backbone, *turbos(params).values()]
     seen, unseen = ([weights(m, which) for m in models] for which in (True, False))
     kept = {m: training(params, m).kept for m in grid.trained}
-    sheets = fingerprint(kept, params.evaluate.nfe, params.evaluate.nfe_sweep, params.evaluate.guidance)
+    sheets = fingerprint(kept, params.evaluate.model_dump(exclude={"batch_size"}))
     shown = [another(c, params) for c in grid.concepts] if any(m.needs.another for m in methods(params).values()) else []
     out = {
         "fetch": {"code": _stage("fetch"), "fetch": params.fetch.model_dump(), "concepts": fetched(params)},

@@ -10,7 +10,7 @@ export PATH := $(BIN):$(PATH)
 export PYTHONUTF8 := 1
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: help setup repro draw test test-long audit mutants lint format lock clean
+.PHONY: help setup repro study draw test test-long audit mutants lint format lock clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -29,6 +29,10 @@ repro: $(READY) ## the paper's comparison: dvc repro, with JOBS cells at a time,
 	@cat reports/tables/summary.md
 	@echo
 	@echo "Report: reports/REPORT.md   Comparison: reports/figures/comparison.png   Notebook: reports/notebooks/comparison.html"
+
+study: $(READY) ## the comparison in full, studies/full: an hour of a GPU, days of two cores; goes on where it was stopped
+	DOPSD_JOBS=$(JOBS) $(BIN)/dvc repro studies/full/dvc.yaml
+	@echo "Report: studies/full/reports/REPORT.md   Claims: studies/full/reports/claims.json"
 
 draw: $(READY) ## pictures from the miniature: make draw PROMPT="a large red star on sand banded"
 	$(BIN)/dopsd draw "$(PROMPT)" --pictures 8

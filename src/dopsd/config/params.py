@@ -106,8 +106,8 @@ def _tree(file: Path) -> Tree:
 def load(file: Path = FILE) -> Params:
     """Read and validate params.yaml; UserError with file, field and remedy where it is missing or wrong.
 
-    It says what differs from the preset that it extends, of the sections that both have (`SHARED`), or from another study, whose
-    params.yaml it extends (`extends: ../full/params.yaml`).
+    It says what differs from the preset that it extends, of the sections that both have (`SHARED`), or from another study,
+    whose params.yaml it extends (`extends: ../full/params.yaml`).
     """
     return read(Params, _study(file, ()))
 
@@ -121,7 +121,8 @@ def _study(file: Path, seen: tuple[str, ...]) -> Tree:
     if not (isinstance(parent, str) and Path(parent).name == FILE.name):
         return preset.extended(tree, SHARED)
     if not os.path.lexists(parent):
-        raise UserError(f"{tree.where('extends')}: extends: {parent}: missing; name another study's params.yaml, or a preset")
+        where = tree.where("extends")
+        raise UserError(f"{where}: extends: {parent}: missing; name another study's params.yaml, or a preset")
     below = _study(Path(parent), (*seen, str(file)))
     return replace(tree, values={k: v for k, v in tree.values.items() if k != "extends"}).over(below)
 

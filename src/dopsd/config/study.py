@@ -98,9 +98,10 @@ class Prompts(Section):
 class Grid(Section):
     """What the comparison runs over.
 
-    references: rows without training, on the same prompts. untouched: the few-step model as it is; described: the same, the
-    concept spelled out; teacher: the same, having seen a training picture; base: the undistilled model; again: untouched, from
-    other noise. turbos: for each seed the few-step model whose transformer its trainings tune; none: backbone.model's own.
+    references: rows without training, on the same prompts. untouched: the few-step model as it is; described: the same,
+    the concept spelled out; teacher: the same, having seen a training picture; base: the undistilled model; again: the
+    untouched one from other noise. turbos: for each seed the few-step model whose transformer its trainings tune; none:
+    backbone.model's own.
     """
 
     references: tuple[Literal["untouched", "described", "teacher", "base", "again"], ...]

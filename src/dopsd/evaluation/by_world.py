@@ -148,7 +148,4 @@ def _row(
 def open_prompts(n: int, seed: int) -> list[str]:
     """n prompts that say "[V]" and nothing else: half of them for the object, half for the style."""
     rng = random.Random(seed)
-    return [
-        caption({}, set(), rng.choice(LEVELS), rng, **{("thing", "look")[i % 2]: PLACEHOLDER})
-        for i in range(n)
-    ]
+    return [caption({}, set(), rng.choice(LEVELS), rng, **{("thing", "look")[i % 2]: PLACEHOLDER}) for i in range(n)]

@@ -62,7 +62,9 @@ def draw(
     return from_bytes(torch.cat([out[start] for start in starts]))
 
 
-Told = Literal["said", "described", "seen"]  # the prompt; with the concept spelled out; with a training picture beside it
+Told = Literal[
+    "said", "described", "seen"
+]  # the prompt; with the concept spelled out; with a training picture beside it
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ PIXELS = 1 << 20  # of a file, at most, where more than one picture is in it
 
 
 class Sheet(NamedTuple):
-    """One kind of prompts, drawn by the weights of one training step (0: untouched) in so many steps (NFE). chance: of prompts
-    that say more, or less, than the study's usual ones (`Row.chance`)."""
+    """One kind of prompts, drawn by the weights of one training step (0: untouched) in so many steps (NFE). chance: of
+    prompts that say more, or less, than the study's usual ones (`Row.chance`)."""
 
     step: int
     kind: str
@@ -42,10 +42,10 @@ class Sheet(NamedTuple):
 def along(
     settings: Evaluate, steps: Iterable[int], kinds: Iterable[str], every_nfe: bool, chances: Sequence[float] = ()
 ) -> list[Sheet]:
-    """What a trained model draws, of the kinds that the study asks: at every checkpoint new scenes and ordinary prompts in few
-    steps, and ordinary ones in many, where `settings.many_at` does not say which; at the last one rewrites, new scenes without
-    the name or with another and in many steps, what is asked with other `chances`, in few steps, and ordinary prompts in the
-    NFE of the sweep, too, if `every_nfe`."""
+    """What a trained model draws, of the kinds that the study asks: at every checkpoint new scenes and ordinary prompts in
+    few steps, and ordinary ones in many, where `settings.many_at` does not say at which; at the last one rewrites, new scenes
+    without the name, with another and in many steps, what is asked with other `chances`, in few steps, and ordinary prompts
+    in the NFE of the sweep, too, if `every_nfe`."""
     steps, kinds, many = list(steps), set(kinds), settings.many > settings.few
     last = steps[-1]
     out = [Sheet(s, kind, settings.few) for s in steps for kind in (NEW, ORDINARY) if kind in kinds]
@@ -57,7 +57,9 @@ def along(
         out += [Sheet(s, ORDINARY, settings.many, settings.guidance) for s in often if many]
         rest = {*settings.nfe, *(settings.nfe_sweep if every_nfe else ())} - {settings.few, settings.many}
         out += [Sheet(last, ORDINARY, nfe) for nfe in sorted(rest)]
-    return out + [Sheet(last, kind, settings.few, chance=p) for p in chances for kind in (NEW, ORDINARY) if kind in kinds]
+    return out + [
+        Sheet(last, kind, settings.few, chance=p) for p in chances for kind in (NEW, ORDINARY) if kind in kinds
+    ]
 
 
 def _parts(rows: Sequence[Row]) -> list[list[int]]:

@@ -1,9 +1,9 @@
 """The rule that chooses each method's learning rate, on concepts that the comparison does not use.
 
-Among the candidates: the largest fidelity at the last step, in few steps, as a mean over the concepts of the search: a score of
-new pictures of the concept, 1 where "[V]" is drawn as it should be; the smallest of equal ones. What is kept of ordinary
-prompts, over the untouched model's, and how much of the fidelity is bound to the name stand beside it and are not looked at:
-they are what the comparison asks about.
+Among the candidates: the largest fidelity at the last step, in few steps, as a mean over the concepts of the search: a score
+of new pictures of the concept, 1 where "[V]" is drawn as it should be; the smallest of equal ones. What is kept of ordinary
+prompts, over the untouched model's, and how much of the fidelity is bound to the name stand beside it and are not looked
+at: they are what the comparison asks about.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def _means(table: pd.DataFrame, kind: str, score: str) -> dict[int, float]:
 
 
 def score(table: pd.DataFrame, untouched: pd.DataFrame, rule: StepSize) -> list[dict]:
-    """Fidelity and retention at every checkpoint of a candidate: rows {step, fidelity, retention, binding}, the last one at the
-    last step only, of prompts that the world made, None else.
+    """Fidelity and retention at every checkpoint of a candidate: rows {step, fidelity, retention, binding}, the last one at
+    the last step only, of prompts that the world made, None else.
 
     table, untouched: long tables (see `scores`), all in few steps.
     """
@@ -41,7 +41,9 @@ def score(table: pd.DataFrame, untouched: pd.DataFrame, rule: StepSize) -> list[
     rows = []
     for step, value in fidelity.items():
         bound = rounded(value - nameless[step]) if step in nameless else None
-        rows.append({"step": step, "fidelity": rounded(value), "retention": rounded(kept[step] / before), "binding": bound})
+        rows.append(
+            {"step": step, "fidelity": rounded(value), "retention": rounded(kept[step] / before), "binding": bound}
+        )
     return rows
 
 

@@ -120,9 +120,9 @@ OF_AN_ENTRY = ("like", "label", "train")  # what it says beside the method's own
 def method(name: str, entries: Mapping[str, Mapping[str, Any]], file: str | Where) -> Method:
     """A method as the entry of this name in `methods` of a file sets it up.
 
-    An entry holds the settings of the method whose file has its name. `like: OTHER`: all is as in another entry, but for what
-    this one says; `label`: what it is called in tables and figures; `train`: fields of the section train that it has otherwise.
-    UserError where there is no such method, entry or field.
+    An entry holds the settings of the method whose file has its name. `like: OTHER`: all is as in another entry, but for
+    what this one says; `label`: what it is called in tables and figures; `train`: fields of the section train that it has
+    otherwise. UserError where there is no such method, entry or field.
     """
     said, chain = dict(entries.get(name, {})), [name]
     label = said.get("label", name)

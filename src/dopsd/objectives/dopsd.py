@@ -32,7 +32,7 @@ class Settings(Section):
 
 
 def needs(settings: Settings) -> Needs:
-    """A teacher that has seen the picture, and a roll-out: K forwards of the student with a backward pass, and of the teacher."""
+    """A teacher that has seen the picture, and a roll-out: K forwards of the student, with backward passes, and of it."""
     k = settings.rollout_steps
     another = settings.shown == "another"
     return Needs(4 * k, True, another, settings.teacher, settings.ema, k)

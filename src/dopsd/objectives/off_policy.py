@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from dopsd.method import flow
-from dopsd.objectives import Batch, Field, Needs, dopsd
+from dopsd.objectives import Batch, Field, dopsd
 
 SAYS = "self-distillation off-policy, on noised data"
 LABEL = "Off-policy"
@@ -17,7 +17,7 @@ needs = dopsd.needs
 
 
 def loss(student: Field, teacher: Field, batch: Batch, settings: dopsd.Settings) -> Iterator[Tensor]:
-    """K losses ||u_s - sg(u_t)||^2 / K, as D-OPSD's, at the states x_k = (1 - t_k) e + t_k x_0 in place of the visited ones."""
+    """K losses ||u_s - sg(u_t)||^2 / K, as D-OPSD's, at x_k = (1 - t_k) e + t_k x_0 in place of the visited states."""
     steps = len(batch.grid) - 1
     for now in batch.grid[:-1].to(batch.noise.device):
         t = now.expand(len(batch.noise))

@@ -1,5 +1,5 @@
-"""Supervised fine-tuning on the teacher's samples: the untouched model, having seen the picture, draws anew in every step, and
-the student is tuned on what it drew as on data. The teacher's targets, off-policy."""
+"""Supervised fine-tuning on the teacher's samples: the untouched model, having seen the picture, draws anew in every step,
+and the student is tuned on what it drew as on data. The teacher's targets, off-policy."""
 
 from __future__ import annotations
 

@@ -24,9 +24,9 @@ TEACHER, DRAWN = "teacher", 0.5  # an attribute that the teacher draws this ofte
 
 
 def crossing(points: Sequence[Row], score: str, level: float) -> Row:
-    """Where a training, from its rows in order, first reaches a level of a score: every number that its first and its last row
-    have, on the line between the two checkpoints around it that have it (many steps are not drawn at all of them). ValueError
-    where it does not."""
+    """Where a training, from its rows in order, first reaches a level of a score: every number that its first and its last
+    row have, on the line between the two checkpoints around it that have it (many steps are not drawn at all of them).
+    ValueError where it does not."""
     names = [name for name in points[-1] if name in points[0]]
     if points[0][score] >= level:
         return {name: points[0][name] for name in names}
@@ -34,8 +34,9 @@ def crossing(points: Sequence[Row], score: str, level: float) -> Row:
         if after[score] >= level:
             part = (level - before[score]) / (after[score] - before[score])
             step = (1 - part) * before["step"] + part * after["step"]
-            with_it = {name: [row for row in points if name in row] for name in names}
-            return {n: float(np.interp(step, [r["step"] for r in rows], [r[n] for r in rows])) for n, rows in with_it.items()}
+            having = {name: [row for row in points if name in row] for name in names}
+            drawn = {name: ([r["step"] for r in rows], [r[name] for r in rows]) for name, rows in having.items()}
+            return {name: float(np.interp(step, *curve)) for name, curve in drawn.items()}
     raise ValueError(f"no checkpoint reaches a {score} of {level}")
 
 

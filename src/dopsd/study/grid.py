@@ -60,8 +60,8 @@ def drawn(grid: Grid, shared: bool) -> list[Cell]:
 
 
 def drawings(params: Params, cell: Cell, asked: Sequence[Row], shared: bool) -> list[Sheet]:
-    """What a cell draws of the rows that its concept is asked. NFE of the sweep: for the first seed only. What is shared, a row
-    without training draws once for all concepts (`ordinary`)."""
+    """What a cell draws of the rows that its concept is asked. NFE of the sweep: for the first seed only. What is shared, a
+    row without training draws once for all concepts (`ordinary`)."""
     settings, every_nfe = params.evaluate, cell.seed == params.grid.seeds[0]
     kinds, chances = {r.kind for r in asked}, [c for c in dict.fromkeys(r.chance for r in asked) if c is not None]
     if cell.concept == ORDINARY:
@@ -112,8 +112,8 @@ def kind(params: Params, concept: str) -> str:
 
 
 def fetched(params: Params) -> list[str]:
-    """The concepts whose sets are written: those of the grid and those that rates are searched on. UserError where nothing says
-    where one's pictures are."""
+    """The concepts whose sets are written: those of the grid and those that rates are searched on. UserError where nothing
+    says where one's pictures are."""
     search = params.step_size.concepts if params.searched else ()
     out = list(dict.fromkeys([*params.grid.concepts, *search]))
     for concept in out:

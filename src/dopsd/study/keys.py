@@ -43,13 +43,13 @@ def base(settings: Backbone) -> Backbone:
 
 
 def _backbone(settings: Backbone, seen: bool) -> dict:
-    """What a result depends on; without its eye where no picture is seen. The transformer, which may be a seed's or the base's,
-    counts by its weights (`weights`), and of a hub by its name."""
+    """What a result depends on; without its eye where no picture is seen. The transformer, which may be a seed's or the
+    base's, counts by its weights, and of a hub by its name (`weights`)."""
     return settings.model_dump(exclude=WHO_RUNS_IT if seen else {*WHO_RUNS_IT, *SEES})
 
 
 def weights(settings: Backbone, seen: bool) -> list[Any]:
-    """The weights of a backbone: what is in local folders; of a hub's repository its name (its revision is in the settings)."""
+    """The weights of a backbone: what is in local folders; of a hub's repository its name, whose revision is a setting."""
     sources = [settings.model, settings.transformer, getattr(settings, "vlm", None) if seen else None]
     return [content(Path(s)) if Path(s).is_dir() else s for s in sources if s]
 
@@ -147,7 +147,9 @@ def all_stages(params: Params) -> dict[str, dict]:
     seen, unseen = ([weights(m, which) for m in models] for which in (True, False))
     kept = {m: training(params, m).kept for m in grid.trained}
     sheets = fingerprint(kept, params.evaluate.model_dump(exclude={"batch_size"}))
-    shown = [another(c, params) for c in grid.concepts] if any(m.needs.another for m in methods(params).values()) else []
+    shown = (
+        [another(c, params) for c in grid.concepts] if any(m.needs.another for m in methods(params).values()) else []
+    )
     out = {
         "fetch": {"code": _stage("fetch"), "fetch": params.fetch.model_dump(), "concepts": fetched(params)},
         "prompts": {

@@ -134,7 +134,10 @@ class Study:
         k = fingerprint("train", self._train_keys[who], *given, seed, rate)
         manifest, shown = (c and paths.concept_set(c) / "data.jsonl" for c in (concept, other))
         name, settings = f"{who}/{concept}/{seed}", grid.training(p, who)
-        return k, (train_cell, (self.model(seed), method, settings, manifest, seed, rate, self.store.work(k), name, shown))
+        return k, (
+            train_cell,
+            (self.model(seed), method, settings, manifest, seed, rate, self.store.work(k), name, shown),
+        )
 
     def _drawing(self, weights: Path | None, cell: Cell, todo: list[Sheet]) -> Keyed:
         """weights: the folder of a training, or None. cell.concept: one of the study's, or "ordinary"."""
@@ -193,7 +196,9 @@ class Study:
         rows = []
         for k, (cell, rate) in candidates.items():
             each = known[k].to_dict("records") if k in known else found[k]
-            rows += [{"method": cell.method, "concept": cell.concept, "learning_rate": rate, "key": k} | r for r in each]
+            rows += [
+                {"method": cell.method, "concept": cell.concept, "learning_rate": rate, "key": k} | r for r in each
+            ]
         return pd.DataFrame(rows, columns=COLUMNS)
 
     def _searched(self, candidates: Mapping[str, Candidate]) -> dict[str, list[dict]]:
@@ -264,13 +269,12 @@ class Study:
             mine = [drawn]
             if cell.method in grid.CONCEPTLESS and self.shared:
                 mine.append(self._plain(cell, cell.method))
-            if cell.method == "described":  # ordinary prompts ask for no concept: what it draws of them is the untouched model's
+            if cell.method == "described":  # of prompts that ask for no concept it draws what the untouched model does
                 mine.append(plain)
             cells[cell] = self._scoring(mine, plain, cell.concept, cell.seed)
         finished = self._published("evaluate", cells, paths.scores, paths.SCORES)
         tables = [read_table(folder / TABLE).assign(**cell._asdict()) for cell, folder in finished.items()]
         write_table(pd.concat(tables, ignore_index=True).loc[:, [*Cell._fields, *scores.COLUMNS]], paths.TABLE)
-
 
     def _drawn(self, cell: Cell) -> Drawn:
         """What a cell drew; UserError where it is not there."""

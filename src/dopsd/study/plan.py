@@ -42,7 +42,6 @@ def measured(folders: Iterable[Path]) -> float | None:
 
 
 def _training(study: Study, method: str, cells: list[tuple[Cell, float]]) -> tuple[Row, set[Cell]]:
-    p = study.params
     folders = {cell: study.kept(study._training(*cell, rate), paths.adapters(*cell)) for cell, rate in cells}
     kept = {cell for cell, folder in folders.items() if folder}
     each = forwards(study, method)

@@ -46,8 +46,8 @@ def _by_pictures(params: Params, concept: str, ask: Ask | None) -> list[Row]:
 
 
 def written(params: Params, ask: Ask | None) -> dict[Path, list[Row]]:
-    """Every file of the study's prompts with its rows: one a concept, and that of the ordinary prompts that all concepts share,
-    of which the world makes none (each concept has its own).
+    """Every file of the study's prompts with its rows: one a concept, and that of the ordinary prompts that all concepts
+    share, of which the world makes none (each concept has its own).
 
     ask: the VLM that sees the pictures, where `prompts.source` is vlm.
     """

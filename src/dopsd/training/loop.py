@@ -280,8 +280,8 @@ def train(
 
     exclusive: `work` is of one training: another one there is a UserError that says what differs (see `identity.claim`).
     keep_state: leave the last state, so that a later training of more steps goes on from it. earlier: the folder of a
-    finished training that has one: gone on from where it is of the same course and `work` has no state. shown: what the teacher
-    sees in the place of the pictures (see `Encoded`).
+    finished training that has one: gone on from where it is of the same course and `work` has no state. shown: what the
+    teacher sees in the place of the pictures (see `Encoded`).
 
     Raises UserError on a broken set, a number that is none, a full disk; alone.Busy where another process trains in `work`;
     Stopped on Ctrl-C. States that are damaged or of another training are said on stderr and skipped.

@@ -40,7 +40,7 @@ REMEDY: dict[str, str] = {
 }
 Found = (
     Tensor | Callable[[Tensor], float] | None
-)  # (n,) a number a picture; or of the pictures with these numbers (LongTensor); or nothing, where it says nothing of a concept
+)  # (n,) a number a picture; or of the pictures with these numbers (LongTensor); None: it says nothing of this concept
 Made = TypeVar("Made")
 
 

@@ -151,7 +151,9 @@ class ByReader:
         assert view.own is not None, f"{name} is about a concept of the world"
         if look := view.own.get("look"):
             looks = view.once("looks", lambda: self._of(self.reader.looks, view))
-            return (looks[:, list(LOOKS).index(look)] > 0.5).float() if name in ("concept_fidelity", "leakage") else None
+            return (
+                (looks[:, list(LOOKS).index(look)] > 0.5).float() if name in ("concept_fidelity", "leakage") else None
+            )
         if name == "concept_fidelity":
             return fidelity.concept_fidelity(read, wanted, view.own)
         if name.startswith(OWN):

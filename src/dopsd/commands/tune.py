@@ -45,8 +45,12 @@ WORK, FEATURES, PREVIEWS, GALLERY = "work", "features", "previews", "gallery"
 
 def the_method(preset: Preset) -> objectives.Method:
     """The method of a preset, with its settings."""
-    name = preset.tune.method
-    return objectives.method(name, preset.methods, preset.where)
+    found = objectives.method(preset.tune.method, preset.methods, preset.where)
+    if found.needs.another or found.train:
+        field = "shown" if found.needs.another else "train"
+        where = preset.where("methods", found.name)
+        raise UserError(f"{where}: methods.{found.name}.{field}: only a study can do so; leave it out")
+    return found
 
 
 def checked(preset: Preset, items: Sequence[Item], measured: bool) -> tuple[Backbone, list[str]]:

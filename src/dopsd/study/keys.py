@@ -94,10 +94,10 @@ def train(params: Params) -> dict[str, str]:
     return out
 
 
-def draw(params: Params) -> str:
-    """What drawing depends on, whoever trained and whatever is asked."""
+def draw(params: Params, seen: bool = False) -> str:
+    """What drawing depends on, whoever trained and whatever is asked. seen: a picture is seen, too."""
     ran = code.digest(["dopsd.study.draw", backbones.module(params.backbone.name)])
-    return fingerprint(ran, _backbone(params.backbone, seen=False))
+    return fingerprint(ran, _backbone(params.backbone, seen))
 
 
 def drawn(rows: Sequence[Row], told: Told) -> list[tuple]:
@@ -167,10 +167,10 @@ def all_stages(params: Params) -> dict[str, dict]:
         },
         "train": {"methods": train(params), "weights": fingerprint(seen), "shown": shown, **over},
         "draw": {
-            "code": draw(params),
+            "code": draw(params, seen="teacher" in grid.references),
             "methods": list(grid.methods),
             "sheets": sheets,
-            "weights": fingerprint(unseen),
+            "weights": fingerprint(seen if "teacher" in grid.references else unseen),
             **over,
         },
         "evaluate": {

@@ -58,6 +58,7 @@ class Study:
         self._turbos = keys.turbos(params)
         self._weights = cache(lambda seen, seed: keys.weights(self.model(seed), seen))
         self._bases = cache(lambda: keys.weights(keys.base(params.backbone), seen=False))
+        self._draw_key = cache(lambda seen: keys.draw(params, seen))
 
     @cached_property
     def _eyes(self) -> list[str]:
@@ -66,10 +67,6 @@ class Study:
     @cached_property
     def _train_keys(self) -> dict[str, str]:
         return keys.train(self.params)
-
-    @cached_property
-    def _draw_key(self) -> str:
-        return keys.draw(self.params)
 
     @cached_property
     def _score_key(self) -> str:
@@ -149,10 +146,10 @@ class Study:
         asks = {(s.kind, s.chance) for s in todo}
         rows = [r for r in self.rows(concept, seed) if (r.kind, r.chance) in asks]
         if who == "again":
-            rows = [r.model_copy(update={"noise": seeds.number("again", r.id)}) for r in rows]
+            rows = [r.model_copy(update={"noise": seeds.number("again", r.noise)}) for r in rows]
         mine = self._bases() if base else self._weights(told == "seen", seed)
         given = seen, weights and content(weights, (CARD, TIME_FILE, identity.FILE)), mine
-        k = fingerprint("draw", self._draw_key, *given, keys.drawn(rows, told), todo)
+        k = fingerprint("draw", self._draw_key(told == "seen"), *given, keys.drawn(rows, told), todo)
         at = {s.step: weights / f"step-{s.step:04d}" for s in todo} if weights else {}
         arguments = (model, at, rows, items, seed, told, todo, self.params.evaluate.batch_size)
         return k, (draw_cell, (*arguments, self.store.work(k)))
@@ -182,7 +179,7 @@ class Study:
             return pd.DataFrame(columns=COLUMNS)
         keys.check(p)
         known = dict(list(read_csv(table, *COLUMNS).groupby("key"))) if table.exists() else {}
-        candidates: dict[str, Candidate] = {}
+        candidates: list[tuple[str, Candidate]] = []
         for concept in settings.concepts:
             prompts = [r.model_dump() for r in self.rows(concept, settings.seed)]
             for name, of in keys.search(p).items():
@@ -191,14 +188,13 @@ class Study:
                 given = self._content(concept), other, self._weights(needs.seen, settings.seed), self._eyes
                 for rate in settings.candidates:
                     k = fingerprint(of, *given, prompts, settings.seed, rate)
-                    candidates[k] = Cell(name, concept, settings.seed), rate
-        found = self._searched({k: c for k, c in candidates.items() if k not in known})
+                    candidates.append((k, (Cell(name, concept, settings.seed), rate)))
+        found = self._searched({k: c for k, c in candidates if k not in known})
         rows = []
-        for k, (cell, rate) in candidates.items():
+        for k, (cell, rate) in candidates:
             each = known[k].to_dict("records") if k in known else found[k]
-            rows += [
-                {"method": cell.method, "concept": cell.concept, "learning_rate": rate, "key": k} | r for r in each
-            ]
+            who = {"method": cell.method, "concept": cell.concept, "learning_rate": rate, "key": k}
+            rows += [r | who for r in each]
         return pd.DataFrame(rows, columns=COLUMNS)
 
     def _searched(self, candidates: Mapping[str, Candidate]) -> dict[str, list[dict]]:
@@ -211,7 +207,8 @@ class Study:
         plain = {}  # the untouched model's of each concept
         for cell in {cell._replace(method="untouched") for cell, _ in candidates.values()}:
             todo = along(settings, [0], (ORDINARY,), every_nfe=False)
-            todo += [s._replace(kind=REFERENCE) for s in todo if self.shared]
+            has_other = any(r.kind == REFERENCE for r in self.rows(cell.concept, cell.seed))
+            todo += [s._replace(kind=REFERENCE) for s in todo if has_other]
             at = cell._replace(concept=paths.ORDINARY) if self.shared else cell
             plain[cell.concept] = *self._drawing(None, at, todo), todo
         drawings = {}

@@ -165,7 +165,7 @@ class Study:
         scene = folder / "scene.json"  # of what the world made
         own = (read_json(scene).get("attributes") or {"look": concept}) if scene.exists() else None
         about = read_set(folder / "data.jsonl"), own
-        return k, (score_pictures, (drawn, plain, rows, seed, *about, p.instruments, self.store.work(k)))
+        return k, (score_pictures, (drawn, plain, rows, seed, *about, p.instruments, False, self.store.work(k)))
 
     # --- step_size
 
@@ -213,7 +213,7 @@ class Study:
             plain[cell.concept] = *self._drawing(None, at, todo), todo
         drawings = {}
         for k, (cell, _) in candidates.items():
-            todo = along(settings, grid.training(p, cell.method).kept, SEARCHED, every_nfe=False)
+            todo = along(settings, [grid.training(p, cell.method).steps], SEARCHED, every_nfe=False)
             drawings[k] = *self._drawing(trained[trainings[k][0]], cell, todo), todo
         drawn = self._run("step_size draw", {k: job for k, job, _ in (*plain.values(), *drawings.values())})
         before = {c: Drawn(drawn[k], todo) for c, (k, _, todo) in plain.items()}

@@ -106,7 +106,7 @@ class ByMiniClip:
     }
 
     def __init__(self, settings: Settings, device: torch.device, opened: Callable[[str], Any]):
-        self.clip = load_clip(settings.model)
+        self.clip = load_clip(settings.model, device)
 
     def features(self, view: View) -> Tensor:
         """(n, 64) of unit norm."""

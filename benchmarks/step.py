@@ -197,7 +197,7 @@ def measured(form: str, model: str, path: str, size: int, rank: int, text: int, 
     preset = preset_of(model, path, options, rank, DTYPE[device.type])
     built = backbones.load(preset.backbone)
     named = "dopsd" if reference else method
-    training = Training(built, objectives.method(named, preset.methods[named], "the preset"), preset.train, 0, 1e-4)
+    training = Training(built, objectives.method(named, preset.methods, "the preset"), preset.train, 0, 1e-4)
     batch = inputs(built, size, text, seen)
     if reference:
         step = reference_step(

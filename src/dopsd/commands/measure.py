@@ -144,7 +144,7 @@ def measure(preset: Preset, items: list[Item], out: Path, weights: Path) -> dict
     before = [Sheet(0, kind, nfe) for kind in (*kinds, REFERENCE)]
     after = [Sheet(step, kind, nfe) for kind in kinds]
     device = str(named_device(preset.backbone.device))
-    draw_cell(preset.backbone, {step: weights}, asked, items, 0, False, [*before, *after], 1, pictures, device)
+    draw_cell(preset.backbone, {step: weights}, asked, items, 0, "said", [*before, *after], 1, pictures, device)
     scores = {}
     if state.is_main_process:
         mine, plain = Drawn(pictures, [*before, *after]), Drawn(pictures, before)

@@ -26,7 +26,7 @@ def outlook(preset: Preset, items: Sequence[Item], out: Path, measured: bool) ->
     backbone, cut = checked(preset, items, measured)
     train, method = preset.train, the_method(preset)
     identity = Identity.of(backbone, list(items), method, train, preset.tune.seed, preset.tune.learning_rate)
-    forwards = train.steps * train.batch_size * plan.forwards_a_sample(method.needs)
+    forwards = train.steps * train.batch_size * method.needs.forwards
     kept = ", ".join(map(str, train.kept))
     return [
         *_captions(backbone, items),

@@ -149,7 +149,7 @@ class Study:
         asks = {(s.kind, s.chance) for s in todo}
         rows = [r for r in self.rows(concept, seed) if (r.kind, r.chance) in asks]
         if who == "again":
-            rows = [r.model_copy(update={"noise": seeds.number("again", r.id)}) for r in rows]
+            rows = [r.model_copy(update={"noise": seeds.number("again", r.noise)}) for r in rows]
         mine = self._bases() if base else self._weights(told == "seen", seed)
         given = seen, weights and content(weights, (CARD, TIME_FILE, identity.FILE)), mine
         k = fingerprint("draw", self._draw_key, *given, keys.drawn(rows, told), todo)

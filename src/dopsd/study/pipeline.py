@@ -183,6 +183,7 @@ class Study:
         keys.check(p)
         known = dict(list(read_csv(table, *COLUMNS).groupby("key"))) if table.exists() else {}
         candidates: dict[str, Candidate] = {}
+        named: list[tuple[str, str]] = []  # every method's candidates: two that are set up alike share a key
         for concept in settings.concepts:
             prompts = [r.model_dump() for r in self.rows(concept, settings.seed)]
             for name, of in keys.search(p).items():
@@ -192,13 +193,14 @@ class Study:
                 for rate in settings.candidates:
                     k = fingerprint(of, *given, prompts, settings.seed, rate)
                     candidates[k] = Cell(name, concept, settings.seed), rate
+                    named.append((name, k))
         found = self._searched({k: c for k, c in candidates.items() if k not in known})
         rows = []
-        for k, (cell, rate) in candidates.items():
+        for name, k in named:
+            cell, rate = candidates[k]
             each = known[k].to_dict("records") if k in known else found[k]
-            rows += [
-                {"method": cell.method, "concept": cell.concept, "learning_rate": rate, "key": k} | r for r in each
-            ]
+            of = {"method": name, "concept": cell.concept, "learning_rate": rate, "key": k}
+            rows += [r | of for r in each]  # a kept row may be of an entry that had another name
         return pd.DataFrame(rows, columns=COLUMNS)
 
     def _searched(self, candidates: Mapping[str, Candidate]) -> dict[str, list[dict]]:

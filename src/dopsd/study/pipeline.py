@@ -213,7 +213,8 @@ class Study:
         plain = {}  # the untouched model's of each concept
         for cell in {cell._replace(method="untouched") for cell, _ in candidates.values()}:
             todo = along(settings, [0], (ORDINARY,), every_nfe=False)
-            todo += [s._replace(kind=REFERENCE) for s in todo if self.shared]
+            if any(r.kind == REFERENCE for r in self._asked(paths.ORDINARY)):
+                todo += [s._replace(kind=REFERENCE) for s in todo]
             at = cell._replace(concept=paths.ORDINARY) if self.shared else cell
             plain[cell.concept] = *self._drawing(None, at, todo), todo
         drawings = {}

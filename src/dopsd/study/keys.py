@@ -94,10 +94,10 @@ def train(params: Params) -> dict[str, str]:
     return out
 
 
-def draw(params: Params) -> str:
-    """What drawing depends on, whoever trained and whatever is asked."""
+def draw(params: Params, seen: bool = False) -> str:
+    """What drawing depends on, whoever trained and whatever is asked. seen: what draws has seen a picture."""
     ran = code.digest(["dopsd.study.draw", backbones.module(params.backbone.name)])
-    return fingerprint(ran, _backbone(params.backbone, seen=False))
+    return fingerprint(ran, _backbone(params.backbone, seen))
 
 
 def drawn(rows: Sequence[Row], told: Told) -> list[tuple]:
@@ -145,7 +145,7 @@ def all_stages(params: Params) -> dict[str, dict]:
     over = {"concepts": list(grid.concepts), "seeds": list(grid.seeds)}
     models = [params.backbone, *turbos(params).values()]
     seen, unseen = ([weights(m, which) for m in models] for which in (True, False))
-    kept = {m: training(params, m).kept for m in grid.trained}
+    kept, looked = {m: training(params, m).kept for m in grid.trained}, "teacher" in grid.references
     sheets = fingerprint(kept, params.evaluate.model_dump(exclude={"batch_size"}))
     shown = (
         [another(c, params) for c in grid.concepts] if any(m.needs.another for m in methods(params).values()) else []
@@ -167,10 +167,10 @@ def all_stages(params: Params) -> dict[str, dict]:
         },
         "train": {"methods": train(params), "weights": fingerprint(seen), "shown": shown, **over},
         "draw": {
-            "code": draw(params),
+            "code": draw(params, looked),
             "methods": list(grid.methods),
             "sheets": sheets,
-            "weights": fingerprint(unseen),
+            "weights": fingerprint(seen if looked else unseen),
             **over,
         },
         "evaluate": {

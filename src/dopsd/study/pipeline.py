@@ -56,6 +56,7 @@ class Study:
         # what many cells share is read, and hashed, once: files do not change while a stage runs
         self._asked, self._content = cache(asked), cache(self._concept)
         self._turbos = keys.turbos(params)
+        self._draw_key = cache(lambda seen: keys.draw(params, seen))
         self._weights = cache(lambda seen, seed: keys.weights(self.model(seed), seen))
         self._bases = cache(lambda: keys.weights(keys.base(params.backbone), seen=False))
 
@@ -66,10 +67,6 @@ class Study:
     @cached_property
     def _train_keys(self) -> dict[str, str]:
         return keys.train(self.params)
-
-    @cached_property
-    def _draw_key(self) -> str:
-        return keys.draw(self.params)
 
     @cached_property
     def _score_key(self) -> str:
@@ -152,7 +149,7 @@ class Study:
             rows = [r.model_copy(update={"noise": seeds.number("again", r.noise)}) for r in rows]
         mine = self._bases() if base else self._weights(told == "seen", seed)
         given = seen, weights and content(weights, (CARD, TIME_FILE, identity.FILE)), mine
-        k = fingerprint("draw", self._draw_key, *given, keys.drawn(rows, told), todo)
+        k = fingerprint("draw", self._draw_key(told == "seen"), *given, keys.drawn(rows, told), todo)
         at = {s.step: weights / f"step-{s.step:04d}" for s in todo} if weights else {}
         arguments = (model, at, rows, items, seed, told, todo, self.params.evaluate.batch_size)
         return k, (draw_cell, (*arguments, self.store.work(k)))

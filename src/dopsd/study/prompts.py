@@ -21,7 +21,7 @@ FILES = "write it there, or choose another prompts.source"
 
 def seeds_of(params: Params, concept: str) -> Sequence[int]:
     """The trainings' seeds that a concept's prompts are for."""
-    return (params.step_size.seed,) if concept in params.step_size.concepts else params.grid.seeds
+    return params.grid.seeds if concept in params.grid.concepts else (params.step_size.seed,)
 
 
 def _by_world(params: Params, concept: str) -> Iterable[Row]:
@@ -32,7 +32,7 @@ def _by_world(params: Params, concept: str) -> Iterable[Row]:
             "captions or files"
         )
     known, wanted = load_training(paths.concept_set(concept)).attributes, params.prompts
-    also = () if concept in params.step_size.concepts else wanted.also_said
+    also = wanted.also_said if concept in params.grid.concepts else ()
     for seed in seeds_of(params, concept):
         for said, chance in [(wanted.said, None), *zip(also, also, strict=True)]:
             yield from by_world.for_concept(concept, wanted.new, wanted.noises, seed, known, said, chance)

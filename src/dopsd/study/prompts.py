@@ -57,7 +57,8 @@ def written(params: Params, ask: Ask | None) -> dict[Path, list[Row]]:
         names = [*fetched(params), paths.ORDINARY]
         for name in names:
             found = rows.read(folder / f"{name}.jsonl", FILES)
-            if not found:
+            own = name == paths.ORDINARY and all(rows.of_kind(mine, rows.ORDINARY) for mine in out.values())
+            if not found and not own:  # each concept's file may hold its own ordinary prompts
                 raise UserError(f"{folder / name}.jsonl: no prompts; write one line of JSON for each")
             out[paths.prompts(name)] = found
         return out

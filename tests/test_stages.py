@@ -92,7 +92,7 @@ def test_the_comparison_from_fetch_to_report(folder, stage):
     assert failing_stage(folder, "dopsd.stages.draw").startswith(
         "error: models/lora/sft/beacon/0: the adapter is missing"
     )
-    for name, cells in (("train", 4), ("draw", 14), ("evaluate", 10)):
+    for name, cells in (("train", 4), ("draw", 10), ("evaluate", 10)):
         assert f"{name}: {cells} cells, 0 kept, {cells} to run" in stage(f"dopsd.stages.{name}")
         assert f"{name}: {cells} cells, {cells} kept, 0 to run" in stage(f"dopsd.stages.{name}")
     assert not list((folder / "models/store/work").iterdir())

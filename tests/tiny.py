@@ -228,12 +228,15 @@ def reward(folder: Path) -> tuple[Path, str]:
     return folder, "tiny-reward"
 
 
+DISTILLED = {"loss": "x0", "teacher": "ema", "ema": 0.9, "rollout_steps": 3, "shown": "itself"}
+METHODS = {"dopsd": DISTILLED, "off_policy": DISTILLED, "sft": {"states": 1}, "sft_teacher": {"rollout_steps": 3}}
+
+
 def method(name: str, **changes):
     """A method with settings for short trainings."""
     from dopsd import objectives
 
-    known = {"dopsd": {"loss": "x0", "teacher": "ema", "ema": 0.9, "rollout_steps": 3}, "sft": {}}
-    return objectives.method(name, known[name] | changes, "a test")
+    return objectives.method(name, {name: METHODS[name] | changes}, "a test")
 
 
 STUDY = {  # params.yaml's sections, made so small that a study runs in a minute

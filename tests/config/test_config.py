@@ -48,7 +48,7 @@ def test_the_repositorys_own_file_is_valid_and_frozen(params):
         ("train", {"tune": "full", "merged_teacher": True}, r"train: .*merged_teacher is for tune lora"),
         ("grid.trained", ["sft", "magic"], r"grid\.trained names 'magic', which has no entry in methods"),
         ("grid.references", ["described"], r"references must hold untouched"),
-        ("step_size.concept", "beacon", r"choose the step size on another"),
+        ("step_size.concepts", ["medal", "beacon"], r"concepts names 'beacon', .*choose the step size on others"),
         ("probe.layers", [-1], r"probe\.layers \[-1\] lacks backbone\.teacher_layer -2"),
         (
             "picture_probe",
@@ -126,7 +126,7 @@ def test_an_error_names_the_file_that_says_the_field(write, tmp_path):
     assert preset.where("methods", "dopsd", "ema") == "--set methods.dopsd.ema=0.5"
     assert preset.where("train", "betas") == "preset defaults"
     with pytest.raises(UserError, match=rf"^{low}: methods\.dopsd\.loss: "):
-        objectives.method("dopsd", preset.methods["dopsd"], preset.where)
+        objectives.method("dopsd", preset.methods, preset.where)
     with pytest.raises(UserError, match=rf"^{low}: instruments\.kid\.features: "):
         Panel(preset.instruments, torch.device("cpu"), preset.where)
     with pytest.raises(

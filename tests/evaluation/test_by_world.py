@@ -11,7 +11,7 @@ SAID = 0.5
 
 
 def test_ordinary_prompts_show_no_concept_and_say_what_they_state():
-    asked = by_world.ordinary(40, 0, SAID)
+    asked = by_world.ordinary("beacon", 40, 0, SAID)
     stated = by_world.stated(asked)
     assert not held_out(by_world.scenes_of(asked).attributes).any()
     assert not any("[V]" in r.text for r in asked)
@@ -27,7 +27,7 @@ def test_ordinary_prompts_show_no_concept_and_say_what_they_state():
 
 def test_a_scene_comes_back_from_its_row_to_the_bit():
     scenes = sample_scenes(5, torch.Generator().manual_seed(0))
-    asked = by_world.ordinary(5, 0, SAID)
+    asked = by_world.ordinary("beacon", 5, 0, SAID)
     assert torch.equal(scenes.free, torch.tensor([t.free for t in by_world.truths(scenes)]))
     again = by_world.scenes_of(
         [r.model_copy(update={"truth": t}) for r, t in zip(asked, by_world.truths(scenes), strict=True)]
@@ -49,7 +49,7 @@ def test_noises_of_a_prompt_stand_side_by_side_and_differ():
     asked = by_world.for_concept("fresco", 3, 2, 0, NOTHING, SAID)
     assert [r.group for r in asked] == ["0", "0", "1", "1", "2", "2"] * 3
     assert asked[0].text == asked[1].text != asked[2].text and asked[0].truth == asked[1].truth
-    other = by_world.for_concept("fresco", 3, 2, 1, NOTHING, SAID) + by_world.ordinary(6, 0, SAID)
+    other = by_world.for_concept("fresco", 3, 2, 1, NOTHING, SAID) + by_world.ordinary("beacon", 6, 0, SAID)
     assert len({r.noise for r in [*asked, *other]}) == 18 and len({r.id for r in [*asked, *other]}) == 42
     assert asked == by_world.for_concept("fresco", 3, 2, 0, NOTHING, SAID)
 
@@ -79,7 +79,7 @@ def test_one_scene_and_noise_with_the_name_with_thing_and_with_another_name():
 
 
 def test_open_prompts_say_little_and_always_something_that_is_seen():
-    asked = by_world.ordinary(300, 0, 0.15)
+    asked = by_world.ordinary("beacon", 300, 0, 0.15)
     seen = visible(by_world.scenes_of(asked).attributes) & by_world.stated(asked)
     assert seen.any(1).all()
     assert 0.15 < by_world.stated(asked).float().mean() < 0.22  # .15, and one where nothing was said

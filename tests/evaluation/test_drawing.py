@@ -19,7 +19,7 @@ class Constant:
     def latent_shape(self, height, width):
         return 3, height // 16, width // 16
 
-    def context(self, texts, references=None):
+    def context(self, texts, images=None, references=None):
         given = references or [[] for _ in texts]
         return [len(t) / 100 + sum(r) for t, r in zip(texts, given, strict=True)]
 
@@ -60,10 +60,10 @@ def test_pictures_of_several_sizes_are_drawn_each_from_its_noise():
 
 def test_the_described_text_is_drawn_where_a_method_asks_for_it():
     known, unknown = row(0, "[V]", described="x" * 50), row(1, "[V]")
-    image = Asked.of(Constant(), [known], described=True).drawn(Constant(), 1, 0.0, 1)[0]
+    image = Asked.of(Constant(), [known], told="described").drawn(Constant(), 1, 0.0, 1)[0]
     assert torch.allclose(image, expected(known, 0.5), atol=1e-6)
     with pytest.raises(UserError, match=r"prompt 1: described: missing"):
-        Asked.of(Constant(), [known, unknown], described=True)
+        Asked.of(Constant(), [known, unknown], told="described")
 
 
 def test_an_edit_is_drawn_from_the_inputs_of_its_picture():

@@ -49,7 +49,7 @@ class Painter:
     def step_grid(self, steps, size=None):
         return torch.linspace(0, 1, steps + 1)
 
-    def context(self, texts, references=None):
+    def context(self, texts, images=None, references=None):
         return [self.pictures[t] for t in texts]
 
     def velocity(self, x_t, t, context):
@@ -95,7 +95,7 @@ def study(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     write_concept_set("beacon", folder / "beacon", 3, 0)
     asked = by_world.for_concept("beacon", 4, 2, 0, load_training(folder / "beacon").attributes, 1.0)
-    asked = [*asked, *by_world.ordinary(10, 0, 0.8)]
+    asked = [*asked, *by_world.ordinary("beacon", 10, 0, 0.8)]
     plain = [Sheet(0, ORDINARY, nfe) for nfe in (1, 2, 3)]
     items, own = read_set(folder / "beacon" / "data.jsonl"), CONCEPTS["beacon"].attributes
     out = SimpleNamespace(asked=asked, items=items, own=own, plain=Drawn(folder / "plain", plain), folder=folder)
@@ -128,9 +128,11 @@ def flat(study, table) -> dict[int, dict[str, float]]:
 
 def test_what_a_cell_draws():
     every = [Sheet(s, NEW, 2) for s in (1, 9)] + [Sheet(s, ORDINARY, n) for s in (1, 9) for n in (2, 3)]
-    assert sorted(along(SETTINGS, [1, 9], (NEW, ORDINARY), True)) == sorted([*every, Sheet(9, ORDINARY, 1)])
+    assert sorted(along(SETTINGS, [1, 9], (NEW, ORDINARY), True)) == sorted(
+        [*every, Sheet(9, NEW, 3), Sheet(9, ORDINARY, 1)]
+    )
     assert Sheet(9, ORDINARY, 1) not in along(SETTINGS, [1, 9], (NEW, ORDINARY), False)
-    assert along(SETTINGS, [1, 9], (NEW, REWRITE), True) == [*every[:2], Sheet(9, REWRITE, 2)]
+    assert along(SETTINGS, [1, 9], (NEW, REWRITE), True) == [*every[:2], Sheet(9, REWRITE, 2), Sheet(9, NEW, 3)]
 
 
 def test_kept_pictures_are_those_that_were_drawn(study, tmp_path):
@@ -175,7 +177,7 @@ def test_a_perfect_model_scores_full_marks(study, tmp_path):
 
 def test_every_picture_has_its_row_and_sets_have_their_blocks(study, tmp_path):
     table = run(study, Painter(study.asked), [10], tmp_path)
-    each = table[(table.score == "adherence") & (table.kind == NEW)]
+    each = table[(table.score == "adherence") & (table.kind == NEW) & (table.nfe == 2)]
     assert list(each.prompt) == [r.id for r in of_kind(study.asked, NEW)] and list(each.group) == list("00112233")
     whole = table[(table.score == "retention_frechet") & (table.nfe == 2)]
     assert list(whole.group) == ["", *(f"without {b}" for b in range(8))] and set(whole.prompt) == {""}

@@ -40,7 +40,7 @@ def gradients(net: Net) -> list[torch.Tensor]:
 
 
 def settings(loss: str) -> dopsd.Settings:
-    return dopsd.Settings(loss=loss, teacher="ema", ema=0.9, rollout_steps=4)
+    return dopsd.Settings(loss=loss, teacher="ema", ema=0.9, rollout_steps=4, shown="itself")
 
 
 @pytest.mark.parametrize("loss", ["velocity", "x0"])
@@ -90,31 +90,32 @@ def test_a_backward_per_step_equals_one_over_the_sum(loss):
 
 def test_sft_is_flow_matching_on_the_data():
     b = batch()
-    (perfect,) = sft.loss(lambda x, t, c: b.latents - b.noise, None, b, sft.Settings())
+    (perfect,) = sft.loss(lambda x, t, c: b.latents - b.noise, None, b, sft.Settings(states=1))
     assert perfect.item() == 0.0
     seen = []
-    list(sft.loss(lambda x, t, c: seen.append((x, t, c)) or x, None, b, sft.Settings()))
+    list(sft.loss(lambda x, t, c: seen.append((x, t, c)) or x, None, b, sft.Settings(states=1)))
     t = b.times[:, None, None, None]
     assert torch.equal(seen[0][0], (1 - t) * b.noise + t * b.latents)
     assert seen[0][1] is b.times and seen[0][2] is b.student_context
 
 
 def test_an_unknown_method_is_named():
-    with pytest.raises(UserError, match=r"p\.yaml: methods\.magic: no such method; known: dopsd, sft"):
-        objectives.method("magic", {}, "p.yaml")
+    with pytest.raises(
+        UserError, match=r"p\.yaml: methods\.magic: no such method; known: dopsd, off_policy, sft, sft_teacher"
+    ):
+        objectives.method("magic", {"magic": {}}, "p.yaml")
 
 
 def test_a_method_reads_its_own_settings_and_says_what_it_needs():
-    given = {"loss": "x0", "teacher": "frozen", "ema": 0.5, "rollout_steps": 7}
-    needs = objectives.method("dopsd", given, "p.yaml").needs
+    given = {"loss": "x0", "teacher": "frozen", "ema": 0.5, "rollout_steps": 7, "shown": "itself"}
+    needs = objectives.method("dopsd", {"dopsd": given}, "p.yaml").needs
     assert (needs.seen, needs.teacher, needs.decay, needs.rollout_steps) == (True, "frozen", 0.5, 7)
-    assert (
-        not objectives.method("sft", {}, "p.yaml").needs.seen and objectives.method("sft", {}, "").needs.teacher is None
-    )
+    needs = objectives.method("sft", {"sft": {"states": 1}}, "p.yaml").needs
+    assert not needs.seen and needs.teacher is None
     with pytest.raises(UserError, match=r"p\.yaml: methods\.dopsd\.loss: .*'velocity'"):
-        objectives.method("dopsd", given | {"loss": "l1"}, "p.yaml")
-    with pytest.raises(UserError, match=r"p\.yaml: methods\.sft\.loss: unknown; take it out"):
-        objectives.method("sft", {"loss": "x0"}, "p.yaml")
+        objectives.method("dopsd", {"dopsd": given | {"loss": "l1"}}, "p.yaml")
+    with pytest.raises(UserError, match=r"p\.yaml: methods\.sft\.loss: unknown; known: states"):
+        objectives.method("sft", {"sft": {"loss": "x0", "states": 1}}, "p.yaml")
 
 
 def test_every_file_is_a_method_that_keeps_the_contract():

@@ -24,7 +24,7 @@ class Model:
     def step_grid(self, steps, size):
         return torch.linspace(0, 1, steps + 1)
 
-    def context(self, texts, references=None):
+    def context(self, texts, images=None, references=None):
         assert not self.freed
         return [0.0 for _ in texts]
 
@@ -56,7 +56,7 @@ def test_each_sheet_is_drawn_with_the_weights_of_its_step_on_the_rows_of_its_see
     todo = [Sheet(40, NEW, 2), Sheet(0, ORDINARY, 1), Sheet(20, NEW, 2), Sheet(40, ORDINARY, 3)]
     weights = {step: tmp_path / f"step-{step:04d}" for step in (20, 40)}
     asked, settings = [*rows(0), *rows(1)], SimpleNamespace(model_copy=lambda update: update)
-    out = draw.draw_cell(settings, weights, asked, [], 1, False, todo, 2, tmp_path / "out", "cpu")
+    out = draw.draw_cell(settings, weights, asked, [], 1, "said", todo, 2, tmp_path / "out", "cpu")
     assert out == tmp_path / "out" and model.freed
     assert len(list(out.rglob("*.png"))) == 4
     for sheet in todo:

@@ -66,12 +66,12 @@ def test_more_prompts_are_drawn_but_not_trained(changed):
 
 def test_what_a_picture_depends_on_of_its_prompt():
     row = Row(id="a", kind="new", group="0", text="a [V]", described="a star", height=64, width=64, noise=7)
-    before = keys.drawn([row], False)
+    before = keys.drawn([row], "said")
     for change in ({"stated": ("shape",)}, {"group": "1"}, {"said": 0.5}, {"id": "b"}, {"described": "a disc"}):
-        assert keys.drawn([row.model_copy(update=change)], False) == before, change
+        assert keys.drawn([row.model_copy(update=change)], "said") == before, change
     for change in ({"text": "the [V]"}, {"noise": 8}, {"width": 32}, {"kind": "ordinary"}):
-        assert keys.drawn([row.model_copy(update=change)], False) != before, change
-    assert keys.drawn([row], True) != before
+        assert keys.drawn([row.model_copy(update=change)], "said") != before, change
+    assert keys.drawn([row], "described") != before
 
 
 def test_an_instrument_more_scores_again_and_draws_nothing(changed, params):
@@ -81,26 +81,32 @@ def test_an_instrument_more_scores_again_and_draws_nothing(changed, params):
 
 def test_the_concept_of_the_search_is_written_too(changed):
     own = {"folders": {"marble": {"images": "marbles", "name": "marble"}}}
-    moved = changed(step_size={"concept": "marble"}, fetch=own)
+    moved = changed(step_size={"concepts": ["marble"]}, fetch=own)
     assert set(moved) == {"fetch", "prompts", "step_size", "report"} and moved["fetch"]["concepts"][-1] == "marble"
+
+
+def asking(*kinds, chances=(None,)) -> list[Row]:
+    """A row of each kind, at each openness."""
+    plain = {"group": "0", "text": "x", "described": "y", "height": 64, "width": 64, "noise": 7}
+    return [Row(id=f"{kind} {p}", kind=kind, chance=p, **plain) for kind in kinds for p in chances]
 
 
 def test_the_cells_of_the_grid(params):
     cells = grid.trained(params.grid)
     assert len(cells) == 20 and cells[0] == Cell("sft", "beacon", 0) and cells[0].name == "sft/beacon/0"
-    assert len(grid.scored(params.grid)) == 50 and len(grid.drawn(params.grid)) == 54  # and two plain ones a seed
-    kinds = {"new", "nameless", "ordinary"}
-    last = [s for s in grid.drawings(params, Cell("dopsd", "beacon", 0), kinds) if s.step == 40]
+    assert len(grid.scored(params.grid)) == len(grid.drawn(params.grid, False)) == 50
+    assert len(grid.drawn(params.grid, True)) == 54  # and two plain ones a seed
+    asked = asking("new", "nameless", "ordinary")
+    last = [s for s in grid.drawings(params, Cell("dopsd", "beacon", 0), asked, True) if s.step == 40]
     few = [Sheet(40, "nameless", 4), Sheet(40, "new", 4), *(Sheet(40, "ordinary", n) for n in (1, 2, 4, 8))]
-    assert sorted(last) == [*few, Sheet(40, "ordinary", 16, 1.5)]
-    assert len(grid.drawings(params, Cell("dopsd", "beacon", 1), kinds)) == 10
-    assert grid.drawings(params, Cell("described", "beacon", 1), kinds) == [Sheet(0, "new", 4), Sheet(0, "nameless", 4)]
-    plain = Cell("untouched", "ordinary", 1)
-    assert grid.drawings(params, plain, {"ordinary"}) == [Sheet(0, "ordinary", 4), Sheet(0, "ordinary", 16, 1.5)]
-    assert grid.drawings(params, Cell("base", "ordinary", 1), {"ordinary", "reference"}) == grid.drawings(
-        params, plain, {"ordinary"}
-    )
-    both = grid.drawings(params, plain, {"ordinary", "reference"})
+    assert sorted(last) == sorted([*few, Sheet(40, "new", 16, 1.5), Sheet(40, "ordinary", 16, 1.5)])
+    assert len(grid.drawings(params, Cell("dopsd", "beacon", 1), asked, True)) == 11
+    known = [Sheet(0, "new", 4), Sheet(0, "new", 16, 1.5)]
+    assert grid.drawings(params, Cell("described", "beacon", 1), asked, True) == known
+    plain, alone = Cell("untouched", "ordinary", 1), [Sheet(0, "ordinary", 4), Sheet(0, "ordinary", 16, 1.5)]
+    assert grid.drawings(params, plain, asking("ordinary"), True) == alone
+    assert grid.drawings(params, Cell("base", "ordinary", 1), asking("ordinary", "reference"), True) == alone
+    both = grid.drawings(params, plain, asking("ordinary", "reference"), True)
     assert both[2:] == [Sheet(0, "reference", 4), Sheet(0, "reference", 16, 1.5)]
 
 

@@ -15,12 +15,15 @@ from dopsd.study.plan import Row
     ("method", "settings", "forwards"),
     [
         ("sft", {}, 3),  # forward, and a backward pass of two
+        ("sft", {"states": 4}, 12),
+        ("sft_teacher", {"rollout_steps": 4}, 7),  # K of the teacher's, that draws
+        ("off_policy", {"rollout_steps": 4}, 16),
         ("dopsd", {"rollout_steps": 4}, 16),  # K (1 + 1 + 2)
         ("dopsd", {"rollout_steps": 2, "teacher": "live"}, 8),
     ],
 )
 def test_a_training_step_is_counted_in_forwards(method, settings, forwards):
-    assert plan.forwards_a_sample(tiny.method(method, **settings).needs) == forwards
+    assert tiny.method(method, **settings).needs.forwards == forwards
 
 
 def test_memory_is_counted_from_the_shapes_in_the_weights_files(tmp_path, all_settings, train_settings):

@@ -21,7 +21,7 @@ given = json.loads(Path(sys.argv[1]).read_text())
 done = train(
     backbones.load(ZImage.model_validate(given["backbone"])),
     read_set(Path(given["manifest"])),
-    objectives.method(given["method"], given["settings"], "test"),
+    objectives.method(given["method"], {given["method"]: given["settings"]}, "test"),
     Train.model_validate(given["train"]),
     seed=3,
     learning_rate=1e-3,

@@ -26,11 +26,11 @@ TOLERANCE = 1e-3
 
 
 def distilled(loss: str, teacher: str) -> tuple[str, dict]:
-    return "dopsd", {"loss": loss, "teacher": teacher, "ema": DECAY, "rollout_steps": 2}
+    return "dopsd", {"loss": loss, "teacher": teacher, "ema": DECAY, "rollout_steps": 2, "shown": "itself"}
 
 
 CURVES = {
-    "sft": ("sft", {}),
+    "sft": ("sft", {"states": 1}),
     "x0-ema": distilled("x0", "ema"),
     "x0-frozen": distilled("x0", "frozen"),
     "x0-live": distilled("x0", "live"),
@@ -49,10 +49,11 @@ def features(tmp_path_factory):
 
 @pytest.mark.parametrize("name", CURVES)
 def test_a_training_is_the_recorded_one(name, settings, params, concept_set, features, tmp_path, request):
+    method, given = CURVES[name]
     done = train(
         backbones.load(settings),
         read_set(concept_set),
-        objectives.method(*CURVES[name], "a test"),
+        objectives.method(method, {method: given}, "a test"),
         params.train.model_copy(
             update={"steps": STEPS, "checkpoints": (), "batch_size": 2, "lora_rank": 4, "lora_alpha": 8}
         ),

@@ -57,7 +57,14 @@ def checked(preset: Preset, items: Sequence[Item], measured: bool) -> tuple[Back
     """All that can be wrong with a training, before any work: UserError. Opens what is small, writes nothing.
 
     -> the backbone, and a line for every text that is longer than what the model reads."""
-    needs, model = the_method(preset).needs, preset.backbone
+    method, model = the_method(preset), preset.backbone
+    needs = method.needs
+    if needs.another:
+        raise UserError(
+            f"methods.{method.name}: shows another concept's pictures, and there is one here; set shown: itself"
+        )
+    if method.train:
+        raise UserError(f"methods.{method.name}.train: is for a study's methods; set the section train")
     processes = measure.processes(model).num_processes
     if measured:
         measure.check(preset, list(items))

@@ -22,6 +22,7 @@ from dopsd.report.power import power
 from dopsd.stages._run import run
 from dopsd.study import grid as cells_of
 from dopsd.study.keys import panel
+from dopsd.study.prompts import asked
 from dopsd.support import paths, sealed
 from dopsd.support.errors import UserError
 from dopsd.support.files import read_csv, read_json, read_table, write_csv, write_json, write_text
@@ -53,9 +54,9 @@ def trainings_of(params: Params, cells: dict) -> Trainings:
 def answered(params: Params, trainings: Trainings, kinds: dict[str, str]) -> tuple[list[Claim], list[Answer]]:
     """The claims of claims.yaml, and their answers. A row that this study leaves out is one that it does not measure."""
     rows = {**dict.fromkeys(params.grid.methods), **REFERENCES, **dict.fromkeys(objectives.names())}
-    asked = asked_of.load(rows=rows)
+    found = asked_of.load(rows=rows)
     turbos = bool(params.grid.turbos)
-    return list(asked), claims.answers(asked, trainings, kinds, params.compare, turbos)
+    return list(found), claims.answers(found, trainings, kinds, params.compare, turbos)
 
 
 def write_claims(found: list[Answer]) -> None:
@@ -107,8 +108,8 @@ def draw_figures(params: Params, cells: dict, table: pd.DataFrame, vlms: list[st
         "nfe": figures.nfe(cells),
         "loss": figures.loss(tables.losses(grid.trained, grid.concepts, grid.seeds)),
     }
-    if asked := params.probe or params.picture_probe:
-        drawn["probe"] = figures.probe(asked.contexts, vlms)
+    if probed := params.probe or params.picture_probe:
+        drawn["probe"] = figures.probe(probed.contexts, vlms)
     if params.miniature:
         drawn |= {f"prompts-said-{said}": sheets.prompts(said) for said in sheets.SAID}
         drawn |= {"names": sheets.names(), "recipe": figures.recipe(Path("docs/curves"))}

@@ -145,7 +145,7 @@ def all_stages(params: Params) -> dict[str, dict]:
     over = {"concepts": list(grid.concepts), "seeds": list(grid.seeds)}
     models = [params.backbone, *turbos(params).values()]
     seen, unseen = ([weights(m, which) for m in models] for which in (True, False))
-    kept = {m: training(params, m).kept for m in grid.trained}
+    kept, looked = {m: training(params, m).kept for m in grid.trained}, "teacher" in grid.references
     sheets = fingerprint(kept, params.evaluate.model_dump(exclude={"batch_size"}))
     shown = (
         [another(c, params) for c in grid.concepts] if any(m.needs.another for m in methods(params).values()) else []

@@ -21,7 +21,7 @@ FILES = "write it there, or choose another prompts.source"
 
 def seeds_of(params: Params, concept: str) -> Sequence[int]:
     """The trainings' seeds that a concept's prompts are for."""
-    return (params.step_size.seed,) if concept in params.step_size.concepts else params.grid.seeds
+    return params.grid.seeds if concept in params.grid.concepts else (params.step_size.seed,)
 
 
 def _by_world(params: Params, concept: str) -> Iterable[Row]:
@@ -32,7 +32,7 @@ def _by_world(params: Params, concept: str) -> Iterable[Row]:
             "captions or files"
         )
     known, wanted = load_training(paths.concept_set(concept)).attributes, params.prompts
-    also = () if concept in params.step_size.concepts else wanted.also_said
+    also = wanted.also_said if concept in params.grid.concepts else ()
     for seed in seeds_of(params, concept):
         for said, chance in [(wanted.said, None), *zip(also, also, strict=True)]:
             yield from by_world.for_concept(concept, wanted.new, wanted.noises, seed, known, said, chance)
@@ -57,7 +57,8 @@ def written(params: Params, ask: Ask | None) -> dict[Path, list[Row]]:
         names = [*fetched(params), paths.ORDINARY]
         for name in names:
             found = rows.read(folder / f"{name}.jsonl", FILES)
-            if not found:
+            own = name == paths.ORDINARY and all(rows.of_kind(mine, rows.ORDINARY) for mine in out.values())
+            if not found and not own:  # each concept's file may hold its own ordinary prompts
                 raise UserError(f"{folder / name}.jsonl: no prompts; write one line of JSON for each")
             out[paths.prompts(name)] = found
         return out

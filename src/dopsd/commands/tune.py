@@ -45,12 +45,7 @@ WORK, FEATURES, PREVIEWS, GALLERY = "work", "features", "previews", "gallery"
 
 def the_method(preset: Preset) -> objectives.Method:
     """The method of a preset, with its settings."""
-    found = objectives.method(preset.tune.method, preset.methods, preset.where)
-    if found.needs.another or found.train:
-        field = "shown" if found.needs.another else "train"
-        where = preset.where("methods", found.name)
-        raise UserError(f"{where}: methods.{found.name}.{field}: only a study can do so; leave it out")
-    return found
+    return objectives.method(preset.tune.method, preset.methods, preset.where)
 
 
 def checked(preset: Preset, items: Sequence[Item], measured: bool) -> tuple[Backbone, list[str]]:

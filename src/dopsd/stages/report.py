@@ -32,7 +32,7 @@ from dopsd.world.outside import OUTSIDE
 def devices(params: Params) -> list[str]:
     """What the cells of the tables ran on, each once: trainings, drawings and scores."""
     folders = [paths.adapters(*c) for c in cells_of.trained(params.grid)]
-    folders += [paths.samples(*c) for c in cells_of.drawn(params.grid, shared=False)]
+    folders += [paths.samples(*c) for c in cells_of.drawn(params.grid, bool(asked(paths.ORDINARY)))]
     folders += [paths.scores(*c) for c in cells_of.scored(params.grid)]
     return sorted({sealed.facts(folder)["device"] for folder in folders})
 

@@ -167,10 +167,10 @@ def all_stages(params: Params) -> dict[str, dict]:
         },
         "train": {"methods": train(params), "weights": fingerprint(seen), "shown": shown, **over},
         "draw": {
-            "code": draw(params, seen="teacher" in grid.references),
+            "code": draw(params, looked),
             "methods": list(grid.methods),
             "sheets": sheets,
-            "weights": fingerprint(seen if "teacher" in grid.references else unseen),
+            "weights": fingerprint(seen if looked else unseen),
             **over,
         },
         "evaluate": {

@@ -56,7 +56,6 @@ class Study:
         # what many cells share is read, and hashed, once: files do not change while a stage runs
         self._asked, self._content = cache(asked), cache(self._concept)
         self._turbos = keys.turbos(params)
-        self._draw_key = cache(lambda seen: keys.draw(params, seen))
         self._weights = cache(lambda seen, seed: keys.weights(self.model(seed), seen))
         self._bases = cache(lambda: keys.weights(keys.base(params.backbone), seen=False))
         self._draw_key = cache(lambda seen: keys.draw(params, seen))

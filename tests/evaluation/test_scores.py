@@ -12,7 +12,7 @@ from dopsd.config.study import Evaluate
 from dopsd.evaluation import by_world, rows, scores
 from dopsd.evaluation.drawing import Asked
 from dopsd.evaluation.instruments import Panel, world_frechet
-from dopsd.evaluation.rows import NEW, ORDINARY, REFERENCE, REWRITE, of_kind
+from dopsd.evaluation.rows import NAMELESS, NEW, ORDINARY, REFERENCE, REWRITE, of_kind
 from dopsd.evaluation.scores import Cell, Drawn, score_cell
 from dopsd.evaluation.sheets import Sheet, along, files, keep, kept
 from dopsd.report import cells
@@ -133,6 +133,57 @@ def test_what_a_cell_draws():
     )
     assert Sheet(9, ORDINARY, 1) not in along(SETTINGS, [1, 9], (NEW, ORDINARY), False)
     assert along(SETTINGS, [1, 9], (NEW, REWRITE), True) == [*every[:2], Sheet(9, REWRITE, 2), Sheet(9, NEW, 3)]
+
+
+def test_another_openness_is_drawn_at_the_last_step_only_and_in_few_steps():
+    plain = along(SETTINGS, [1, 9], (NEW, NAMELESS, ORDINARY), True)
+    asked = along(SETTINGS, [1, 9], (NEW, NAMELESS, ORDINARY), True, (0.5, 1.0))
+    assert asked[: len(plain)] == plain
+    assert asked[len(plain) :] == [Sheet(9, kind, 2, chance=p) for p in (0.5, 1.0) for kind in (NEW, ORDINARY)]
+    assert (
+        len({s.name for s in asked}) == len(asked) and Sheet(9, NEW, 2, chance=0.5).name == "step-0009/new-2-said-0.5"
+    )
+    assert [s.kind for s in along(SETTINGS, [9], (NEW,), True, (0.5,)) if s.chance] == [NEW]
+
+
+def test_many_steps_are_drawn_at_the_checkpoints_that_are_named_and_at_the_last():
+    def many(**changes):
+        of = SETTINGS.model_copy(update=changes)
+        return [(s.step, s.kind) for s in along(of, [1, 5, 9], (NEW, ORDINARY), False) if s.nfe == of.many]
+
+    assert many() == [(9, NEW), (1, ORDINARY), (5, ORDINARY), (9, ORDINARY)]
+    assert many(many_at=(5, 7)) == [(9, NEW), (5, ORDINARY), (9, ORDINARY)]
+    assert many(many_at=()) == [(9, NEW), (9, ORDINARY)]
+
+
+def test_a_score_says_of_which_openness_it_is_and_is_held_against_the_same(study, tmp_path):
+    """The untouched model is grey where all is said: what is drawn there is held against grey, all else against its own."""
+    more = by_world.ordinary("beacon", 10, 0, 1.0, 1.0)
+    both = SimpleNamespace(**vars(study) | {"asked": [*study.asked, *more]})
+    usual, other = Sheet(0, ORDINARY, 2), Sheet(0, ORDINARY, 2, chance=1.0)
+    grey, sharp = Painter(more, lambda images: images * 0.5), Painter(study.asked)
+    for sheet, painter in ((usual, sharp), (other, grey)):
+        mine = of_kind(both.asked, ORDINARY, chance=sheet.chance)
+        keep(Asked.of(painter, mine).drawn(painter, 2, 0.0, 5), tmp_path, sheet, mine)
+    drawn = Drawn(tmp_path, [usual, other])
+    table = score_cell(replace(cell(both, drawn), plain=drawn), panel(both.asked))
+    assert sorted(set(table.said.dropna())) == [1.0] and table.said.isna().sum() * 2 == len(table)
+    whole = table[(table.score == "retention_frechet") & (table.group == "")]
+    assert len(whole) == 2 and whole.value.tolist() == pytest.approx([0, 0], abs=1e-3)
+    each = table[(table.score == "adherence") & (table.said == 1.0)]
+    assert list(each.prompt) == [r.id for r in more]
+
+
+def test_an_instrument_that_says_nothing_of_a_concept_leaves_no_row(study):
+    silent = panel(study.asked)
+    opened = silent.opened("reader")
+    silent._open["reader"] = SimpleNamespace(
+        score=lambda name, view: None if name == "adherence" else opened.score(name, view),
+        reader=opened.reader,
+        features=opened.features,
+    )
+    scored = set(score_cell(cell(study, study.plain), silent).score)
+    assert "adherence" not in scored and "leakage" in scored
 
 
 def test_kept_pictures_are_those_that_were_drawn(study, tmp_path):

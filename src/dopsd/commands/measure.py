@@ -148,7 +148,7 @@ def measure(preset: Preset, items: list[Item], out: Path, weights: Path) -> dict
     scores = {}
     if state.is_main_process:
         mine, plain = Drawn(pictures, [*before, *after]), Drawn(pictures, before)
-        score_pictures([mine], plain, asked, 0, items, None, preset.instruments, out, device)
+        score_pictures([mine], plain, asked, 0, items, None, preset.instruments, True, out, device)
         n = {kind: len(of_kind(asked, kind)) for kind in kinds}
         scores = rounded(compared(read_table(out / TABLE), looking.scores, step, n))
         facts = {"nfe": nfe, "prompts": n, "training": training(out)}

@@ -45,8 +45,7 @@ WORK, FEATURES, PREVIEWS, GALLERY = "work", "features", "previews", "gallery"
 
 def the_method(preset: Preset) -> objectives.Method:
     """The method of a preset, with its settings."""
-    name = preset.tune.method
-    return objectives.method(name, preset.methods, preset.where)
+    return objectives.method(preset.tune.method, preset.methods, preset.where)
 
 
 def checked(preset: Preset, items: Sequence[Item], measured: bool) -> tuple[Backbone, list[str]]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from dopsd.config.section import File, Name, Said, Section, Tree, read
+from dopsd.config.section import File, Name, Positive, Said, Section, Tree, read
 from dopsd.config.yaml import mapping
 from dopsd.support.errors import UserError, nearest
 from dopsd.support.text import read_text
@@ -49,6 +49,7 @@ class Claim(Section):
     must_hold: Rows  # the rows of which it is known that it holds,
     must_fail: Rows  # and that it fails: a list, one name, or null: there is none
     seen: Said = "no"  # whether the bar's number had been seen before, and where
+    smallest: Positive | None = None  # distance from the bar that twelve concepts show with 80 % power, by a pilot
     against: Said  # what would count against it
 
     @property

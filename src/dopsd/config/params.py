@@ -64,7 +64,7 @@ class Params(File):
                 f"step_size: no learning rate of {self.searched[0]!r}: give it (given: {{{self.searched[0]}: 1.0e-4}}), or "
                 "name concepts and candidates to search on"
             )
-        if self.searched and (both := [c for c in self.step_size.concepts if c in self.grid.concepts]):
+        if both := [c for c in self.step_size.concepts if c in self.grid.concepts]:
             raise ValueError(
                 f"step_size.concepts names {both[0]!r}, which is one of grid.concepts; choose the step size on others"
             )

@@ -82,8 +82,11 @@ def views(cell: Cell) -> Iterator[tuple[Sheet, View]]:
 
 
 @torch.no_grad()
-def score_cell(cell: Cell, panel: Panel) -> pd.DataFrame:
-    """The long table of a cell: `COLUMNS`. One instrument is open at a time, but for those whose features others compare."""
+def score_cell(cell: Cell, panel: Panel, leave_out: bool) -> pd.DataFrame:
+    """The long table of a cell: `COLUMNS`. One instrument is open at a time, but for those whose features others compare.
+
+    leave_out: scores of whole sets with each block of the prompts left out, too, for an interval within the cell.
+    """
     seen, out = list(views(cell)), []
     for name in panel.order():
         for sheet, view in seen:
@@ -91,7 +94,9 @@ def score_cell(cell: Cell, panel: Panel) -> pd.DataFrame:
                 found = panel.opened(name).score(score, view)
                 if found is None:
                     continue
-                rows = _each(found, view.rows) if isinstance(found, Tensor) else _whole(found, len(view.rows))
+                rows = (
+                    _each(found, view.rows) if isinstance(found, Tensor) else _whole(found, len(view.rows), leave_out)
+                )
                 where = (sheet.step, sheet.nfe, sheet.guidance, sheet.kind, sheet.chance)
                 out += [(*where, prompt, group, score, float(f"{v:.{DIGITS}g}")) for prompt, group, v in rows]
         panel.close(name)
@@ -102,6 +107,6 @@ def _each(found: Tensor, rows: Sequence[Row]) -> list[tuple[str, str, float]]:
     return [(r.id, r.group, v) for r, v in zip(rows, found.double().tolist(), strict=True)]
 
 
-def _whole(found, n: int) -> list[tuple[str, str, float]]:
+def _whole(found, n: int, leave_out: bool) -> list[tuple[str, str, float]]:
     out = [("", "", found(torch.arange(n)))]
-    return out + [("", f"{WITHOUT}{b}", found(k)) for b, k in enumerate(blocks(n, BLOCKS))]
+    return out + [("", f"{WITHOUT}{b}", found(k)) for b, k in enumerate(blocks(n, BLOCKS)) if leave_out]

@@ -30,8 +30,8 @@ def _means(table: pd.DataFrame, kind: str, score: str) -> dict[int, float]:
 
 
 def score(table: pd.DataFrame, untouched: pd.DataFrame, rule: StepSize) -> list[dict]:
-    """Fidelity and retention at every checkpoint of a candidate: rows {step, fidelity, retention, binding}, the last one at
-    the last step only, of prompts that the world made, None else.
+    """Fidelity and retention of a candidate at the steps of its table: rows {step, fidelity, retention, binding}; the last
+    one of prompts that the world made, None else.
 
     table, untouched: long tables (see `scores`), all in few steps.
     """

@@ -114,7 +114,7 @@ def objective(name: str) -> Objective:
     return cast(Objective, importlib.import_module(module(name)))
 
 
-OF_AN_ENTRY = ("like", "label", "train")  # what it says beside the method's own settings
+OF_AN_ENTRY = {"like": str, "label": str, "train": dict}  # what it says beside the method's own settings
 
 
 def method(name: str, entries: Mapping[str, Mapping[str, Any]], file: str | Where) -> Method:
@@ -125,7 +125,11 @@ def method(name: str, entries: Mapping[str, Mapping[str, Any]], file: str | Wher
     otherwise. UserError where there is no such method, entry or field.
     """
     said, chain = dict(entries.get(name, {})), [name]
-    label = said.get("label", name)
+    for key, is_so in OF_AN_ENTRY.items():
+        if key in said and not isinstance(said[key], is_so):
+            what, where = "a mapping of fields" if is_so is dict else "a text", named(file, "methods", name, key)
+            raise UserError(f"{where}: methods.{name}.{key}: {said[key]!r} is not {what}; mend it and run again")
+    label = said.get("label")
     while "like" in said:
         other = said.pop("like")
         at = f"{named(file, 'methods', chain[-1], 'like')}: methods.{chain[-1]}.like"
@@ -140,4 +144,4 @@ def method(name: str, entries: Mapping[str, Mapping[str, Any]], file: str | Wher
     found = objective(kind)
     own = {key: value for key, value in said.items() if key not in OF_AN_ENTRY}
     settings = validated(found.Settings, own, file, f"methods.{name}")
-    return Method(name, kind, found, settings, found.LABEL if name == kind else label, said.get("train", {}))
+    return Method(name, kind, found, settings, label or (found.LABEL if name == kind else name), said.get("train", {}))

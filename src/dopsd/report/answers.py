@@ -74,6 +74,7 @@ def records(answers: Sequence[Answer], committed: Mapping[str, Committed]) -> li
         measured = _number(found) | {"by_seed": {str(s): v for s, v in found.by_seed.items()} if found else {}}
         asked = {"bar": claim.bar, "direction": "<=" if claim.at_most else ">="}
         said = {"p": answer.p, "p_holm": answer.p_holm, "verdict": answer.verdict, "seen": claim.seen}
+        said |= {"smallest": claim.smallest}
         said |= {"against": _said(claim.against, answer)}
         history = {"claims_commit": since.commit, "claims_date": since.date, "changes": since.changes}
         out.append(rounded(says | measured | asked | said | history))

@@ -95,7 +95,7 @@ def train(params: Params) -> dict[str, str]:
 
 
 def draw(params: Params, seen: bool = False) -> str:
-    """What drawing depends on, whoever trained and whatever is asked. seen: what draws has seen a picture."""
+    """What drawing depends on, whoever trained and whatever is asked. seen: a picture is seen, too."""
     ran = code.digest(["dopsd.study.draw", backbones.module(params.backbone.name)])
     return fingerprint(ran, _backbone(params.backbone, seen))
 

@@ -56,9 +56,9 @@ class Study:
         # what many cells share is read, and hashed, once: files do not change while a stage runs
         self._asked, self._content = cache(asked), cache(self._concept)
         self._turbos = keys.turbos(params)
-        self._draw_key = cache(lambda seen: keys.draw(params, seen))
         self._weights = cache(lambda seen, seed: keys.weights(self.model(seed), seen))
         self._bases = cache(lambda: keys.weights(keys.base(params.backbone), seen=False))
+        self._draw_key = cache(lambda seen: keys.draw(params, seen))
 
     @cached_property
     def _eyes(self) -> list[str]:
@@ -165,7 +165,7 @@ class Study:
         scene = folder / "scene.json"  # of what the world made
         own = (read_json(scene).get("attributes") or {"look": concept}) if scene.exists() else None
         about = read_set(folder / "data.jsonl"), own
-        return k, (score_pictures, (drawn, plain, rows, seed, *about, p.instruments, self.store.work(k)))
+        return k, (score_pictures, (drawn, plain, rows, seed, *about, p.instruments, False, self.store.work(k)))
 
     # --- step_size
 
@@ -179,8 +179,7 @@ class Study:
             return pd.DataFrame(columns=COLUMNS)
         keys.check(p)
         known = dict(list(read_csv(table, *COLUMNS).groupby("key"))) if table.exists() else {}
-        candidates: dict[str, Candidate] = {}
-        named: list[tuple[str, str]] = []  # every method's candidates: two that are set up alike share a key
+        candidates: list[tuple[str, Candidate]] = []
         for concept in settings.concepts:
             prompts = [r.model_dump() for r in self.rows(concept, settings.seed)]
             for name, of in keys.search(p).items():
@@ -189,15 +188,13 @@ class Study:
                 given = self._content(concept), other, self._weights(needs.seen, settings.seed), self._eyes
                 for rate in settings.candidates:
                     k = fingerprint(of, *given, prompts, settings.seed, rate)
-                    candidates[k] = Cell(name, concept, settings.seed), rate
-                    named.append((name, k))
-        found = self._searched({k: c for k, c in candidates.items() if k not in known})
+                    candidates.append((k, (Cell(name, concept, settings.seed), rate)))
+        found = self._searched({k: c for k, c in candidates if k not in known})
         rows = []
-        for name, k in named:
-            cell, rate = candidates[k]
+        for k, (cell, rate) in candidates:
             each = known[k].to_dict("records") if k in known else found[k]
-            of = {"method": name, "concept": cell.concept, "learning_rate": rate, "key": k}
-            rows += [r | of for r in each]  # a kept row may be of an entry that had another name
+            who = {"method": cell.method, "concept": cell.concept, "learning_rate": rate, "key": k}
+            rows += [r | who for r in each]
         return pd.DataFrame(rows, columns=COLUMNS)
 
     def _searched(self, candidates: Mapping[str, Candidate]) -> dict[str, list[dict]]:
@@ -210,13 +207,13 @@ class Study:
         plain = {}  # the untouched model's of each concept
         for cell in {cell._replace(method="untouched") for cell, _ in candidates.values()}:
             todo = along(settings, [0], (ORDINARY,), every_nfe=False)
-            if any(r.kind == REFERENCE for r in self._asked(paths.ORDINARY)):
-                todo += [s._replace(kind=REFERENCE) for s in todo]
+            has_other = any(r.kind == REFERENCE for r in self.rows(cell.concept, cell.seed))
+            todo += [s._replace(kind=REFERENCE) for s in todo if has_other]
             at = cell._replace(concept=paths.ORDINARY) if self.shared else cell
             plain[cell.concept] = *self._drawing(None, at, todo), todo
         drawings = {}
         for k, (cell, _) in candidates.items():
-            todo = along(settings, grid.training(p, cell.method).kept, SEARCHED, every_nfe=False)
+            todo = along(settings, [grid.training(p, cell.method).steps], SEARCHED, every_nfe=False)
             drawings[k] = *self._drawing(trained[trainings[k][0]], cell, todo), todo
         drawn = self._run("step_size draw", {k: job for k, job, _ in (*plain.values(), *drawings.values())})
         before = {c: Drawn(drawn[k], todo) for c, (k, _, todo) in plain.items()}

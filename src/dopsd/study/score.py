@@ -24,6 +24,7 @@ def score_pictures(
     items: Sequence[Item],
     own: Mapping[str, str] | None,
     instruments: Mapping[str, Mapping[str, Any] | None],
+    blocks: bool,
     folder: Path,
     device: str,
 ) -> Path:
@@ -31,5 +32,5 @@ def score_pictures(
     cell = Cell(drawn, plain, rows, seed, items, own)
     panel = Panel(instruments, named_device(device), "params.yaml")
     folder.mkdir(parents=True, exist_ok=True)
-    write_table(score_cell(cell, panel), folder / TABLE)
+    write_table(score_cell(cell, panel, blocks), folder / TABLE)
     return folder

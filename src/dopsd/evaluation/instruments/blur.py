@@ -19,7 +19,7 @@ from torch import Tensor
 
 from dopsd.config.section import Name, Section
 from dopsd.evaluation.instruments import Score, View
-from dopsd.evaluation.instruments.reader import Reader
+from dopsd.evaluation.instruments.reader import ByReader, Reader
 from dopsd.evaluation.rows import NEW, ORDINARY
 from dopsd.support.seeds import stream
 from dopsd.world.scenes import Scenes, render, sample_scenes, visible
@@ -58,9 +58,10 @@ MEASURES: dict[str, Callable[[Tensor], Tensor]] = {"steepness": steepness, "cont
 
 def like(read: Tensor, name: object) -> Tensor:
     """Renders of attributes (n, 9) with free numbers of their own, and what the style hides at random, too, since nobody can
-    read it and it may yet move edges (a sketch's outline): (n, 3, 64, 64)."""
+    read it and it may yet move edges (a sketch's outline): (n, 3, 64, 64), on the device of what is
+    read."""
     generator = stream("blur", name)
-    anything = sample_scenes(len(read), generator, concepts=True)
+    anything = sample_scenes(len(read), generator, concepts=True).to(read.device)
     return render(Scenes(torch.where(visible(read), read, anything.attributes), anything.free))
 
 
@@ -68,8 +69,8 @@ def like(read: Tensor, name: object) -> Tensor:
 def relative(images: Tensor, reader: Reader, names: tuple[str, ...] = tuple(MEASURES)) -> dict[str, Tensor]:
     """Measures of each picture (n, 3, 64, 64) over the mean of those of `DRAWS` renders of what is read in it: {name: (n,)};
     1 is a render's own."""
-    total = {name: torch.zeros(len(images)) for name in names}
-    for part in torch.arange(len(images)).split(256):
+    total = {name: torch.zeros(len(images), device=images.device) for name in names}
+    for part in torch.arange(len(images), device=images.device).split(256):
         read = reader.read(images[part])
         for k in range(DRAWS):
             renders = like(read, k)
@@ -97,14 +98,14 @@ class Blur:
     }
 
     def __init__(self, settings: Settings, device: torch.device, opened: Callable[[str], Any]):
-        self.reader: Reader = opened(settings.features).reader
+        self.of: ByReader = opened(settings.features)
 
     def score(self, name: str, view: View) -> Tensor:
         """(n,)."""
-        images = torch.stack(list(view.images))
+        images, reader = self.of.images(view), self.of.reader
         if name == "blur_read":
-            return self.reader.damages(images)[:, 0]
-        return view.once("over renders", lambda: relative(images, self.reader))[name]
+            return reader.damages(images)[:, 0].cpu()
+        return view.once("over renders", lambda: relative(images, reader))[name].cpu()
 
 
 INSTRUMENT = Blur

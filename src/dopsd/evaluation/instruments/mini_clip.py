@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -19,7 +20,8 @@ from dopsd.evaluation.rows import NEW
 from dopsd.support.errors import UserError
 from dopsd.support.pictures import from_pil
 from dopsd.world import tokens
-from dopsd.world.scenes import render
+from dopsd.world.captions import caption
+from dopsd.world.scenes import ATTRIBUTES, index, render
 
 if TYPE_CHECKING:
     from open_clip.model import CLIP
@@ -95,25 +97,38 @@ class Settings(Section):
 
 
 class ByMiniClip:
-    """How near pictures come to the training pictures and to each other, in the mini CLIP's features."""
+    """How near pictures come to the training pictures and to each other, in the mini CLIP's features; and a second reader of
+    the concept's attributes, of another make than `reader`: where the two disagree, neither is to be believed alone."""
 
     Settings = Settings
     scores: ClassVar = {
         "clip_i": Score("higher", "mini CLIP: mean cosine to the training pictures", (NEW,), ("training",)),
+        "clip_fidelity": Score(
+            "higher", "mini CLIP, zero-shot: share of the concept's own attributes that are drawn", (NEW,), ("truth",)
+        ),
         "copying": Score("as untouched", "mini CLIP: cosine to the nearest training picture", (NEW,), ("training",)),
         "copying_renders": Score("as untouched", "the same of true renders", (NEW,), ("training", "truth")),
         "diversity": Score("higher", "mini CLIP: mean 1 - cosine among a prompt's pictures", (NEW,), ("noises",)),
     }
 
     def __init__(self, settings: Settings, device: torch.device, opened: Callable[[str], Any]):
-        self.clip = load_clip(settings.model)
+        self.clip = load_clip(settings.model, device)
 
     def features(self, view: View) -> Tensor:
         """(n, 64) of unit norm."""
         return view.once("mini_clip features", lambda: self.clip.image_features(_stacked(view.images)))
 
-    def score(self, name: str, view: View) -> Tensor:
+    def read(self, view: View, attribute: str) -> Tensor:
+        """The value whose words are nearest to each picture, by its number: LongTensor (n,)."""
+        said = [caption({attribute: word}, {attribute}, "short", random.Random(0)) for word in ATTRIBUTES[attribute]]
+        return (self.features(view) @ self.clip.text_features(said).T).argmax(1)
+
+    def score(self, name: str, view: View) -> Tensor | None:
         """(n,): see `fidelity`."""
+        if name == "clip_fidelity":
+            named = {a: word for a, word in (view.own or {}).items() if a in ATTRIBUTES}  # a look has no words
+            found = [self.read(view, a) == index(a, word) for a, word in named.items()]
+            return torch.stack(found).float().mean(0) if found else None
         if name == "diversity":
             return fidelity.diversity(self.features(view), [(r.group, r.text) for r in view.rows])
         known = self.clip.image_features(_stacked([from_pil(i.image()) for i in view.items]))

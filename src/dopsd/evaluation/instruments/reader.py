@@ -130,19 +130,23 @@ class ByReader:
     }
 
     def __init__(self, settings: Settings, device: torch.device, opened: Callable[[str], Any]):
-        self.reader = load_reader(settings.model)
+        self.reader, self.device = load_reader(settings.model, device), device
+
+    def images(self, view: View) -> Tensor:
+        """The pictures on the reader's device: (n, 3, 64, 64)."""
+        return view.once("on the reader's device", lambda: torch.stack(list(view.images)).to(self.device))
 
     def features(self, view: View) -> Tensor:
-        """(n, 64), of unit deviation over the world."""
+        """(n, 64), of unit deviation over the world, on the CPU."""
         return view.once("reader features", lambda: self._of(self.reader.features, view))
 
     @torch.no_grad()
     def _of(self, what: Callable[[Tensor], Tensor], view: View) -> Tensor:
-        return torch.cat([what(part) for part in torch.stack(list(view.images)).split(128)])
+        return torch.cat([what(part) for part in self.images(view).split(128)]).cpu()
 
     def score(self, name: str, view: View) -> Tensor | None:
         """(n,): see `fidelity`. Of a look that no words describe, fidelity and leakage are whether a picture has it."""
-        read = view.once("read", lambda: self.reader.read(torch.stack(list(view.images))))
+        read = view.once("read", lambda: self.reader.read(self.images(view)).cpu())
         wanted, stated = by_world.scenes_of(view.rows).attributes, by_world.stated(view.rows)
         if name == "adherence":
             return fidelity.adherence(read, wanted, stated)

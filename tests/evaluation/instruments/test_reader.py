@@ -17,6 +17,7 @@ NOTHING = torch.zeros(0, len(NAMES), dtype=torch.long)
 
 def instrument(read: torch.Tensor, looks: torch.Tensor) -> ByReader:
     made = ByReader.__new__(ByReader)
+    made.device = torch.device("cpu")
     made.reader = SimpleNamespace(read=lambda images: read, looks=lambda images: looks)
     return made
 

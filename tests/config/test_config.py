@@ -166,3 +166,65 @@ def test_params_that_are_not_finite_are_refused(tmp_path, text):
         load_preset("zimage").train.__class__.model_validate(
             load_preset("zimage").train.model_dump() | {"clip": float("inf")}
         )
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("grid.turbos", ["a"], r"grid: .*turbos names a few-step model for each of seeds"),
+        ("prompts.also_said", [0.5, 0.5], r"prompts: .*also_said names a chance twice"),
+        ("prompts.also_said", [0.15], r"prompts: .*also_said names a chance twice, or that of said"),
+        (
+            "step_size.same",
+            {"sft": "dopsd", "dopsd": "sft"},
+            r"step_size\.same: '\w+' takes the rate of one that takes",
+        ),
+        (
+            "step_size.same",
+            {"dopsd": "untouched"},
+            r"step_size\.same: 'dopsd' takes the rate of 'untouched', which has none",
+        ),
+        ("step_size.same", {"dopsd": "sfd"}, r"step_size\.same: .*takes the rate of 'sfd'"),
+        ("grid.references", ["untouched", "teached"], r"grid\.references\.1: .*'teacher'"),
+        ("step_size.concepts", [], r"step_size: no learning rate of 'sft': .*name concepts and candidates"),
+    ],
+)
+def test_what_a_study_is_made_of_fits_together(write, path, value, message):
+    with pytest.raises(UserError, match=message):
+        load(write(path, value))
+
+
+def test_prompts_of_other_opennesses_are_the_worlds():
+    with pytest.raises(Exception, match="also_said is of prompts that the world makes"):
+        Prompts(new=1, ordinary=8, source="captions", also_said=(0.5,))
+
+
+def test_a_method_that_takes_anothers_rate_is_not_searched(write):
+    assert load(write("step_size.same", {"dopsd": "sft"})).searched == ("sft",)
+
+
+def test_a_study_says_only_what_differs_from_the_study_that_it_extends(tmp_path, monkeypatch):
+    for name in ("one", "two", "loop"):
+        (tmp_path / name).mkdir()
+    tree = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    (tmp_path / "one" / "params.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
+    two = tmp_path / "two" / "params.yaml"
+    two.write_text("extends: ../one/params.yaml\ngrid: {concepts: [crate]}\ntrain: {steps: 7}\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path / "two")
+    one, both = load(ROOT / "params.yaml"), load(Path("params.yaml"))
+    assert both.grid == one.grid.model_copy(update={"concepts": ("crate",)})
+    assert both.train == one.train.model_copy(update={"steps": 7}) and both.methods == one.methods
+    assert both.where("train", "steps") == "params.yaml" and both.where("grid", "seeds") == "../one/params.yaml"
+    assert both.where("train", "betas") == "preset defaults"
+    two.write_text("extends: ../one/params.yaml\ntrain: {stepz: 7}\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"^params\.yaml: train\.stepz: unknown"):
+        load(Path("params.yaml"))
+    two.write_text("extends: ../none/params.yaml\n", encoding="utf-8")
+    with pytest.raises(
+        UserError, match=r"^params\.yaml: extends: \.\./none/params\.yaml: missing; name another study's"
+    ):
+        load(Path("params.yaml"))
+    two.write_text("extends: ../loop/params.yaml\n", encoding="utf-8")
+    (tmp_path / "loop" / "params.yaml").write_text("extends: ../two/params.yaml\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"extends itself \(.*\); name another"):
+        load(Path("params.yaml"))

@@ -8,6 +8,7 @@ from dopsd.world.scenes import NAMES, held_out, render, sample_scenes, visible
 
 NOTHING = torch.zeros(0, len(NAMES), dtype=torch.long)
 SAID = 0.5
+ASKED = ((0.15, None), (0.9, 0.9))  # usual, and another openness
 
 
 def test_ordinary_prompts_show_no_concept_and_say_what_they_state():
@@ -86,3 +87,33 @@ def test_open_prompts_say_little_and_always_something_that_is_seen():
     new = of_kind(by_world.for_concept("beacon", 60, 1, 0, NOTHING, 0.15), NEW)
     assert all(r.stated for r in new) and sum(len(r.stated) for r in new) / 60 < 1.6
     assert not any(set(r.stated) & set(CONCEPTS["beacon"].attributes) for r in new)
+
+
+def test_another_openness_asks_for_the_same_scenes_and_noise_and_says_more():
+    few, more = ([*of_kind(by_world.for_concept("beacon", 20, 2, 0, NOTHING, s, c), NEW, chance=c)] for s, c in ASKED)
+    plain, told = (by_world.ordinary("beacon", 20, 0, said, chance) for said, chance in ASKED)
+    for before, after in ((few, more), (plain, told)):
+        assert [(r.truth, r.noise, r.group, r.kind) for r in before] == [
+            (r.truth, r.noise, r.group, r.kind) for r in after
+        ]
+        assert [f"{r.id}/said-0.9" for r in before] == [r.id for r in after]
+        assert {r.chance for r in before} == {None} and {r.chance for r in after} == {0.9}
+        assert sum(len(r.stated) for r in after) > 2 * sum(len(r.stated) for r in before)
+    assert {r.kind for r in by_world.for_concept("beacon", 4, 2, 0, NOTHING, 0.9, 0.9)} == {NEW}
+    everything = by_world.ordinary("beacon", 20, 0, 1.0, 1.0)
+    assert {len(r.stated) for r in everything} == {len(NAMES)}
+
+
+def test_every_concept_and_seed_has_ordinary_prompts_of_its_own():
+    blocks = [by_world.ordinary(concept, 64, seed, 0.15) for concept in ("beacon", "pebble", "riso") for seed in (0, 1)]
+    every = [r for block in blocks for r in block]
+    assert len({r.id for r in every}) == len({r.noise for r in every}) == len(every)
+    scenes = [by_world.scenes_of(block) for block in blocks]
+    assert len({s.free[k].numpy().tobytes() for s in scenes for k in range(64)}) == len(every)
+    assert blocks[0] == by_world.ordinary("beacon", 64, 0, 0.15)
+
+
+def test_a_look_without_words_leaves_the_style_to_its_name():
+    asked = of_kind(by_world.for_concept("riso", 6, 1, 0, NOTHING, 1.0), NEW)
+    assert all("[V]" in r.text and "style" not in r.stated for r in asked)
+    assert all(set(r.stated) == set(NAMES) - {"style"} for r in asked)

@@ -1,3 +1,4 @@
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -72,6 +73,20 @@ def test_an_edit_is_drawn_from_the_inputs_of_its_picture():
 
     asked = Asked.of(Constant(), [row(0, "e", picture="b"), row(1, "e")], [item("a", 0.2), item("b", 0.4)])
     assert asked.contexts == pytest.approx([0.41, 0.01])
+
+
+def test_a_model_that_has_seen_a_picture_sees_the_rows_own_or_one_after_another():
+    class Seeing(Constant):
+        def context(self, texts, images=None, references=None):
+            return [image or 0.0 for image in images or [0.0] * len(texts)]
+
+    def item(name, value):
+        return SimpleNamespace(name=name, file=Path(name), inputs=(), image=lambda: value)
+
+    items = [item("a", 0.1), item("b", 0.2), item("c", 0.3)]
+    free, bound = [row(i, "x") for i in range(5)], [row(5, "x", picture="c"), row(6, "x", picture="a")]
+    assert Asked.of(Seeing(), [*free, *bound], items, told="seen").contexts == [0.1, 0.2, 0.3, 0.1, 0.2, 0.3, 0.1]
+    assert Asked.of(Seeing(), free, items).contexts == [0.0] * 5
 
 
 def tokenizer(unknown):

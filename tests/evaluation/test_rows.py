@@ -71,3 +71,10 @@ def test_an_id_that_stands_twice_or_a_file_that_is_not_there_is_an_error(tmp_pat
         rows.read(file)
     with pytest.raises(UserError, match=r"none\.jsonl: missing; run `dvc repro prompts`"):
         rows.read(tmp_path / "none.jsonl")
+
+
+def test_rows_of_another_openness_are_rows_of_their_own():
+    every = [made(), made(id="b", chance=0.5, seed=1), made(id="c", chance=1.0, seed=2)]
+    assert [r.id for r in rows.of_kind(every, "new")] == ["a"]
+    assert [r.id for r in rows.of_kind(every, "new", chance=0.5)] == ["b"]
+    assert rows.of_kind(every, "new", 2, 0.5) == [] and [r.id for r in rows.of_kind(every, "new", 2, 1.0)] == ["c"]

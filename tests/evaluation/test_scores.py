@@ -12,7 +12,7 @@ from dopsd.config.study import Evaluate
 from dopsd.evaluation import by_world, rows, scores
 from dopsd.evaluation.drawing import Asked
 from dopsd.evaluation.instruments import Panel, world_frechet
-from dopsd.evaluation.rows import NEW, ORDINARY, REFERENCE, REWRITE, of_kind
+from dopsd.evaluation.rows import NAMELESS, NEW, ORDINARY, REFERENCE, REWRITE, of_kind
 from dopsd.evaluation.scores import Cell, Drawn, score_cell
 from dopsd.evaluation.sheets import Sheet, along, files, keep, kept
 from dopsd.report import cells
@@ -77,6 +77,9 @@ class Eyes:
     def image_features(self, images):
         return F.normalize(F.avg_pool2d(images, 8).flatten(1), dim=1)
 
+    def text_features(self, texts):
+        return F.normalize(torch.randn(len(texts), 192, generator=torch.Generator().manual_seed(0)), dim=1)
+
 
 def panel(asked) -> Panel:
     """The study's instruments, with an oracle in the place of the reader and plain pixels in the CLIP's."""
@@ -84,6 +87,7 @@ def panel(asked) -> Panel:
     for name, attribute, eye in (("reader", "reader", Oracle(asked)), ("mini_clip", "clip", Eyes())):
         instrument = object.__new__(made.kinds[name])
         setattr(instrument, attribute, eye)
+        instrument.device = made.device
         made._open[name] = instrument
     world_frechet.held_out.cache_clear()  # it keeps features, of the reader that saw it last
     return made
@@ -116,12 +120,12 @@ def cell(study, *drawn: Drawn) -> Cell:
 def run(study, backbone, steps, folder, every_nfe=False) -> pd.DataFrame:
     todo = along(SETTINGS, steps, (NEW, ORDINARY), every_nfe)
     draw(study, backbone, todo, folder)
-    return score_cell(cell(study, Drawn(folder, todo)), panel(study.asked))
+    return score_cell(cell(study, Drawn(folder, todo)), panel(study.asked), True)
 
 
 def flat(study, table) -> dict[int, dict[str, float]]:
     """As the report reads it, with the untouched model's rows beside it."""
-    before = score_cell(cell(study, study.plain), panel(study.asked)).assign(method="untouched")
+    before = score_cell(cell(study, study.plain), panel(study.asked), True).assign(method="untouched")
     both = pd.concat([before, table.assign(method="mine")]).assign(concept="beacon", seed=0)
     return cells.flat(both, 2, 3)["mine", "beacon", 0]
 
@@ -133,6 +137,58 @@ def test_what_a_cell_draws():
     )
     assert Sheet(9, ORDINARY, 1) not in along(SETTINGS, [1, 9], (NEW, ORDINARY), False)
     assert along(SETTINGS, [1, 9], (NEW, REWRITE), True) == [*every[:2], Sheet(9, REWRITE, 2), Sheet(9, NEW, 3)]
+
+
+def test_another_openness_is_drawn_at_the_last_step_only_and_in_few_steps():
+    plain = along(SETTINGS, [1, 9], (NEW, NAMELESS, ORDINARY), True)
+    asked = along(SETTINGS, [1, 9], (NEW, NAMELESS, ORDINARY), True, (0.5, 1.0))
+    assert asked[: len(plain)] == plain
+    assert asked[len(plain) :] == [Sheet(9, kind, 2, chance=p) for p in (0.5, 1.0) for kind in (NEW, ORDINARY)]
+    assert (
+        len({s.name for s in asked}) == len(asked) and Sheet(9, NEW, 2, chance=0.5).name == "step-0009/new-2-said-0.5"
+    )
+    assert [s.kind for s in along(SETTINGS, [9], (NEW,), True, (0.5,)) if s.chance] == [NEW]
+
+
+def test_many_steps_are_drawn_at_the_checkpoints_that_are_named_and_at_the_last():
+    def many(**changes):
+        of = SETTINGS.model_copy(update=changes)
+        return [(s.step, s.kind) for s in along(of, [1, 5, 9], (NEW, ORDINARY), False) if s.nfe == of.many]
+
+    assert many() == [(9, NEW), (1, ORDINARY), (5, ORDINARY), (9, ORDINARY)]
+    assert many(many_at=(5, 7)) == [(9, NEW), (5, ORDINARY), (9, ORDINARY)]
+    assert many(many_at=()) == [(9, NEW), (9, ORDINARY)]
+
+
+def test_a_score_says_of_which_openness_it_is_and_is_held_against_the_same(study, tmp_path):
+    """The untouched model is grey where all is said: what is drawn there is held against grey, all else against its own."""
+    more = by_world.ordinary("beacon", 10, 0, 1.0, 1.0)
+    both = SimpleNamespace(**vars(study) | {"asked": [*study.asked, *more]})
+    usual, other = Sheet(0, ORDINARY, 2), Sheet(0, ORDINARY, 2, chance=1.0)
+    grey, sharp = Painter(more, lambda images: images * 0.5), Painter(study.asked)
+    for sheet, painter in ((usual, sharp), (other, grey)):
+        mine = of_kind(both.asked, ORDINARY, chance=sheet.chance)
+        keep(Asked.of(painter, mine).drawn(painter, 2, 0.0, 5), tmp_path, sheet, mine)
+    drawn = Drawn(tmp_path, [usual, other])
+    table = score_cell(replace(cell(both, drawn), plain=drawn), panel(both.asked), True)
+    assert sorted(set(table.said.dropna())) == [1.0] and table.said.isna().sum() * 2 == len(table)
+    whole = table[(table.score == "retention_frechet") & (table.group == "")]
+    assert len(whole) == 2 and whole.value.tolist() == pytest.approx([0, 0], abs=1e-3)
+    each = table[(table.score == "adherence") & (table.said == 1.0)]
+    assert list(each.prompt) == [r.id for r in more]
+
+
+def test_an_instrument_that_says_nothing_of_a_concept_leaves_no_row(study):
+    silent = panel(study.asked)
+    opened = silent.opened("reader")
+    silent._open["reader"] = SimpleNamespace(
+        score=lambda name, view: None if name == "adherence" else opened.score(name, view),
+        reader=opened.reader,
+        features=opened.features,
+        images=opened.images,
+    )
+    scored = set(score_cell(cell(study, study.plain), silent, True).score)
+    assert "adherence" not in scored and "leakage" in scored
 
 
 def test_kept_pictures_are_those_that_were_drawn(study, tmp_path):
@@ -181,6 +237,11 @@ def test_every_picture_has_its_row_and_sets_have_their_blocks(study, tmp_path):
     assert list(each.prompt) == [r.id for r in of_kind(study.asked, NEW)] and list(each.group) == list("00112233")
     whole = table[(table.score == "retention_frechet") & (table.nfe == 2)]
     assert list(whole.group) == ["", *(f"without {b}" for b in range(8))] and set(whole.prompt) == {""}
+    plain = cell(study, study.plain)
+    with_blocks, without = (score_cell(plain, panel(study.asked), blocks) for blocks in (True, False))
+    pd.testing.assert_frame_equal(
+        with_blocks[~with_blocks.group.str.startswith("without")].reset_index(drop=True), without
+    )
 
 
 def test_blur_shows_in_sharpness_and_retention(study, tmp_path):
@@ -197,7 +258,7 @@ def test_collapse_in_few_steps_shows_in_the_gap(study, tmp_path):
     todo = along(SETTINGS, [10], (NEW, ORDINARY), False)
     for sheet in todo:
         draw(study, blurred if sheet.nfe == 2 else sharp, [sheet], tmp_path)
-    row = flat(study, score_cell(cell(study, Drawn(tmp_path, todo)), panel(study.asked)))[10]
+    row = flat(study, score_cell(cell(study, Drawn(tmp_path, todo)), panel(study.asked), True))[10]
     assert row["few_step_sharpness"] < 0.5
 
 
@@ -216,7 +277,7 @@ def test_reference_rows_are_what_sets_are_held_against(study, tmp_path):
     draw(with_reference, grey, [Sheet(0, REFERENCE, 2)], tmp_path)
     draw(with_reference, Painter(study.asked), [Sheet(0, ORDINARY, 2)], tmp_path)
     plain = Drawn(tmp_path, [Sheet(0, ORDINARY, 2), Sheet(0, REFERENCE, 2)])
-    table = score_cell(replace(cell(with_reference, plain), plain=plain), panel(study.asked))
+    table = score_cell(replace(cell(with_reference, plain), plain=plain), panel(study.asked), True)
     assert set(table.kind) == {ORDINARY}
     assert table[(table.score == "retention_frechet") & (table.group == "")].value.item() > 0.01
 
@@ -225,7 +286,7 @@ def test_a_reference_that_was_not_drawn_is_an_error(study, tmp_path):
     todo = [Sheet(10, ORDINARY, 7)]
     draw(study, Painter(study.asked), todo, tmp_path)
     with pytest.raises(UserError, match="no 7 NFE, which"):
-        score_cell(cell(study, Drawn(tmp_path, todo)), panel(study.asked))
+        score_cell(cell(study, Drawn(tmp_path, todo)), panel(study.asked), True)
 
 
 def test_a_contact_sheet_comes_apart_again():

@@ -32,7 +32,7 @@ def test_a_killed_run_goes_on_with_what_was_not_finished_and_ends_in_the_same_by
     study.remove_results()
     study.environment["DOPSD_JOBS"] = "2"
     chance, kills, finished, unfinished = random.Random(0), 0, {}, 0
-    for cells in (1, 9, 18, 28):  # of 36, that are finished before a kill
+    for cells in (1, 9, 18, 27):  # of 34, that are finished before a kill
         process = study.start("dvc", "repro")
         while len(study.finished()) < cells and process.poll() is None:
             time.sleep(0.05)

@@ -42,7 +42,7 @@ def test_from_a_folder_and_one_seed_more_trains_its_own_cells_only(study, cloned
     clone.set(grid__seeds=[0, 1, 2])
     said = clone.repro("evaluate")
     assert set(said.stages) == {"keys", "prompts", "step_size", "train", "draw", "evaluate"}
-    assert said.cells == {"train": (6, 4, 2), "draw": (15, 10, 5), "evaluate": (12, 8, 4)}, said.text
+    assert said.cells == {"train": (6, 4, 2), "draw": (12, 8, 4), "evaluate": (12, 8, 4)}, said.text
     assert clone.bytes("models/lora").items() > lora.items()
 
 

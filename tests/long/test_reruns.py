@@ -49,7 +49,7 @@ def test_a_methods_setting_runs_this_methods_cells_only_and_back_runs_none(study
     assert said.stages == ["keys", "step_size", "train", "draw", "evaluate"]
     search = {f"step_size {part}": 2 for part in ("train", "draw", "evaluate")}
     assert said.ran == search | {"train": 2, "draw": 2, "evaluate": 2}, said.text
-    assert said.cells["train"] == (4, 2, 2) and said.cells["draw"] == (10, 8, 2) and said.cells["evaluate"] == (8, 6, 2)
+    assert said.cells["train"] == (4, 2, 2) and said.cells["draw"] == (8, 6, 2) and said.cells["evaluate"] == (8, 6, 2)
     for folder in ("models/lora", "samples/cells", "samples/scores"):
         moved = changed({f: d for f, d in before.items() if f.startswith(f"{folder}/")}, study.bytes(folder))
         assert moved and all(file.startswith(f"{folder}/dopsd/beacon") for file in moved), moved
@@ -69,14 +69,14 @@ def test_a_seed_or_a_concept_more_runs_its_own_cells_only_and_back_runs_none(stu
     study.set(grid__seeds=[0, 1, 2])
     said = study.repro("evaluate")
     assert set(said.stages) == {"keys", "prompts", "step_size", "train", "draw", "evaluate"}
-    assert said.cells == {"train": (6, 4, 2), "draw": (15, 10, 5), "evaluate": (12, 8, 4)}, said.text
+    assert said.cells == {"train": (6, 4, 2), "draw": (12, 8, 4), "evaluate": (12, 8, 4)}, said.text
     assert study.keys().items() > lora.items()
     assert set(study.keys()) - set(lora) == {"sft/beacon/2", "dopsd/beacon/2"}
 
     study.set(grid__seeds=[0], grid__concepts=["beacon", "pebble"])
     said = study.repro("evaluate")
     assert said.ran == {"train": 2, "draw": 4, "evaluate": 4}, said.text
-    assert said.cells["train"] == (4, 2, 2) and said.cells["draw"] == (9, 5, 4) and said.cells["evaluate"] == (8, 4, 4)
+    assert said.cells["train"] == (4, 2, 2) and said.cells["draw"] == (8, 4, 4) and said.cells["evaluate"] == (8, 4, 4)
     assert set(study.keys()) == {f"{m}/{c}/0" for m in ("sft", "dopsd") for c in ("beacon", "pebble")}
 
     study.set(grid__seeds=[0, 1], grid__concepts=["beacon"])

@@ -1,13 +1,15 @@
 """The losses on small fields whose answers are known."""
 
 import importlib
+from dataclasses import replace
 
 import pytest
+import tiny
 import torch
 
 from dopsd import objectives
 from dopsd.config.section import Section
-from dopsd.objectives import Batch, dopsd, sft
+from dopsd.objectives import Batch, Needs, dopsd, off_policy, sft, sft_teacher
 from dopsd.support.errors import UserError
 
 GRID = torch.tensor([0.0, 0.1, 0.25, 0.5, 1.0])
@@ -122,3 +124,135 @@ def test_every_file_is_a_method_that_keeps_the_contract():
     for name in objectives.names():
         module = importlib.import_module(objectives.module(name))
         assert issubclass(module.Settings, Section) and callable(module.needs) and callable(module.loss)
+
+
+def test_off_policy_looks_at_the_noised_data_at_the_times_that_the_roll_out_visits():
+    b, seen = batch(), []
+    told = dict(zip(map(id, (b.student_context, b.teacher_context)), "st", strict=True))
+
+    def field(x, t, context):
+        seen.append((x, t, told[id(context)]))
+        return torch.full_like(x, 3.0 if told[id(context)] == "s" else 1.0)
+
+    given = off_policy.Settings(**settings("velocity").model_dump())
+    assert [x.item() for x in off_policy.loss(field, field, b, given)] == [1.0] * 4  # (3 - 1)^2 / K
+    assert [who for _, _, who in seen] == list("st" * 4)
+    for k, t in enumerate(GRID[:-1].tolist()):
+        for x, now, _ in seen[2 * k : 2 * k + 2]:
+            assert torch.equal(now, torch.full((3,), t)) and torch.allclose(x, (1 - t) * b.noise + t * b.latents)
+
+
+@pytest.mark.parametrize("loss", ["velocity", "x0"])
+def test_off_policy_begins_as_the_roll_out_does_and_goes_another_way(loss):
+    net, teacher, b = Net(0), Net(1), batch()
+    on, off = ([x.item() for x in m.loss(net, teacher, b, settings(loss))] for m in (dopsd, off_policy))
+    assert off[0] == on[0] and all(abs(x - y) > 1e-4 * x for x, y in zip(on[1:], off[1:], strict=True))
+    same = replace(b, teacher_context=b.student_context)
+    assert [x.item() for x in off_policy.loss(net, net, same, settings(loss))] == [0.0] * 4
+
+
+def test_off_policy_teaches_the_student_alone():
+    net, teacher = Net(0), Net(1)
+    for loss in off_policy.loss(net, teacher, batch(), settings("x0")):
+        loss.backward()
+    assert all(p.grad is None for p in teacher.parameters()) and all(g.abs().sum() > 0 for g in gradients(net))
+
+
+def further(n: int, seed: int = 7) -> tuple:
+    """n more pairs of noise and times of a batch."""
+    g = torch.Generator().manual_seed(seed)
+    return tuple((torch.randn(3, 2, 4, 4, generator=g), torch.rand(3, generator=g)) for _ in range(n))
+
+
+def test_sft_on_several_states_is_the_mean_over_them_and_the_first_is_that_of_one():
+    net, b = Net(), replace(batch(), more=further(3))
+    losses = list(sft.loss(net, None, b, sft.Settings(states=4)))
+    pairs = [(b.noise, b.times), *b.more]
+    each = [list(sft.loss(net, None, replace(b, noise=e, times=t, more=()), sft.Settings(states=1))) for e, t in pairs]
+    assert [len(x) for x in each] == [1] * 4 and len({x.item() for (x,) in each}) == 4
+    assert torch.equal(4 * losses[0], each[0][0])
+    assert torch.allclose(sum(losses), sum(x for (x,) in each) / 4)
+
+
+def test_sft_on_the_teachers_samples_regresses_on_what_it_drew_from_other_noise():
+    b, drawn, seen = replace(batch(), more=further(1)), torch.full((3, 2, 4, 4), 0.7), []
+
+    def teacher(x, t, context):
+        assert context is b.teacher_context and not torch.is_grad_enabled()
+        if t[0] == 0:
+            assert torch.equal(x, b.noise)
+        return (drawn - x) / (1 - t[:, None, None, None])  # straight to a known picture
+
+    ((noise, times),) = b.more
+
+    def student(x, t, context):
+        seen.append((x, t, context))
+        return drawn - noise  # the velocity that leads from the other noise to what was drawn
+
+    (loss,) = sft_teacher.loss(student, teacher, b, sft_teacher.Settings(rollout_steps=4))
+    assert loss.item() == pytest.approx(0, abs=1e-10)
+    ((x, t, context),) = seen
+    at = times[:, None, None, None]
+    assert torch.allclose(x, (1 - at) * noise + at * drawn, atol=1e-6) and t is times and context is b.student_context
+    (wrong,) = sft_teacher.loss(lambda *_: b.latents - noise, teacher, b, sft_teacher.Settings(rollout_steps=4))
+    assert wrong.item() == pytest.approx(((b.latents - drawn) ** 2).mean().item(), rel=1e-5)
+
+
+def test_no_gradient_reaches_the_teacher_that_draws():
+    net, teacher, b = Net(0), Net(1), replace(batch(), more=further(1))
+    for loss in sft_teacher.loss(net, teacher, b, sft_teacher.Settings(rollout_steps=4)):
+        loss.backward()
+    assert all(p.grad is None for p in teacher.parameters()) and all(g.abs().sum() > 0 for g in gradients(net))
+
+
+def test_what_the_methods_need():
+    def needs(name, **changes):
+        return tiny.method(name, **changes).needs
+
+    assert needs("sft", states=4) == Needs(forwards=12, states=4)
+    assert needs("sft_teacher") == Needs(forwards=6, seen=True, teacher="frozen", rollout_steps=3, states=2)
+    assert needs("off_policy") == needs("dopsd")
+    assert needs("dopsd", shown="another") == replace(needs("dopsd"), another=True)
+    assert not needs("dopsd").another and needs("dopsd").forwards == 12
+
+
+ENTRIES = {
+    "sft": {"states": 1},
+    "equal": {"like": "sft", "label": "Equal", "train": {"steps": 7}},
+    "more": {"like": "equal", "states": 4},
+    "plain": {"like": "sft"},
+    "a": {"like": "b"},
+    "b": {"like": "a"},
+    "lost": {"like": "sfd"},
+    "magic": {"states": 1},
+}
+
+
+def test_an_entry_is_like_another_but_for_what_it_says_and_its_label():
+    equal, more, plain, own = (objectives.method(n, ENTRIES, "p.yaml") for n in ("equal", "more", "plain", "sft"))
+    assert [m.kind for m in (equal, more, plain)] == ["sft"] * 3 and [m.name for m in (equal, more)] == [
+        "equal",
+        "more",
+    ]
+    assert equal.settings == own.settings and equal.train == {"steps": 7} and equal.label == "Equal"
+    assert more.settings.states == 4 and more.train == {"steps": 7} and more.label == "more"
+    assert (plain.label, plain.train) == ("plain", {}) and (own.label, own.train) == ("SFT", {})
+    assert more.needs == Needs(forwards=12, states=4)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("a", r"p\.yaml: methods\.b\.like: a -> b -> a goes round; name an entry that stands for itself"),
+        ("lost", r"p\.yaml: methods\.lost\.like: 'sfd' is no entry of methods; did you mean 'sft'\?"),
+        ("magic", r"p\.yaml: methods\.magic: no such method"),
+    ],
+)
+def test_an_entry_that_stands_for_nothing_is_named(name, said):
+    with pytest.raises(UserError, match=said):
+        objectives.method(name, ENTRIES, "p.yaml")
+
+
+def test_a_wrong_setting_of_an_entry_is_said_under_its_own_name():
+    with pytest.raises(UserError, match=r"p\.yaml: methods\.more\.states: .*integer"):
+        objectives.method("more", ENTRIES | {"more": {"like": "sft", "states": "x"}}, "p.yaml")

@@ -117,3 +117,47 @@ def test_a_base_that_is_nowhere_is_said_before_anything_runs(params):
     ):
         keys.check(without)
     keys.check(without.model_copy(update={"grid": params.grid.model_copy(update={"references": ("untouched",)})}))
+
+
+def test_the_concept_that_is_shown_in_anothers_place_is_the_next_of_its_kind(params):
+    def after(concept, *concepts):
+        of = params.model_copy(update={"grid": params.grid.model_copy(update={"concepts": concepts})})
+        return grid.another(concept, of)
+
+    every = ("beacon", "fresco", "pebble", "riso", "dusk")
+    assert [after(c, *every) for c in every] == ["pebble", "dusk", "beacon", "dusk", "fresco"]
+    assert after("medal", *every) == "beacon" and after("tapestry", *every) == "fresco"  # rates are searched on them
+    assert after("beacon", "beacon", "fresco") == "fresco"
+    with pytest.raises(UserError, match=r"params\.yaml: grid\.concepts: 'beacon' alone: .*name two, or take"):
+        after("beacon", "beacon")
+
+
+def test_an_entrys_own_training_is_the_shared_one_but_for_what_it_says(params):
+    def study(**train):
+        long = {"like": "sft", "train": train}
+        of = params.grid.model_copy(update={"trained": ("sft", "long")})
+        return params.model_copy(update={"methods": params.methods | {"long": long}, "grid": of})
+
+    one = study(steps=90, checkpoints=[5, 50])
+    assert grid.training(one, "sft") == params.train
+    assert grid.training(one, "long") == params.train.model_copy(update={"steps": 90, "checkpoints": (5, 50)})
+    steps = {s.step for s in grid.drawings(one, Cell("long", "beacon", 0), asking("new"), False)}
+    assert steps == {5, 50, 90}
+    of = keys.train(one)
+    assert (
+        of["sft"] == keys.train(params)["sft"] != of["long"] == keys.train(study(steps=90, checkpoints=[5, 50]))["long"]
+    )
+    for wrong, said in (
+        ({"stepz": 3}, r"methods\.long\.train\.stepz: unknown; did you mean 'steps'"),
+        ({"steps": 0}, r"methods\.long\.train\.steps: .*greater than or equal to 1"),
+        ({"checkpoints": [3, 2]}, r"methods\.long\.train: checkpoints must rise"),
+    ):
+        with pytest.raises(UserError, match=rf"params\.yaml: {said}"):
+            grid.training(study(**wrong), "long")
+
+
+def test_a_transformer_of_a_seeds_moves_what_is_trained_and_drawn_and_no_code(changed):
+    moved = changed(grid={"turbos": ["models/mini-turbo", "models/mini-turbo-2"]})
+    assert {"train", "draw"} <= set(moved) and moved["train"]["methods"] == changed.before["train"]["methods"]
+    for stage in ("train", "draw"):
+        assert moved[stage]["weights"] != changed.before[stage]["weights"]

@@ -213,3 +213,21 @@ def test_draws_are_of_one_bucket_by_its_size_and_uniform_inside():
     assert all(abs(images[i] / 8000 - 0.25) < 0.03 for i in range(4))
     assert abs(captions[0] / 8000 - 0.5) < 0.03
     assert [v.latents for v in data.draw(9, random.Random(5))] == [v.latents for v in data.draw(9, random.Random(5))]
+
+
+def test_a_teacher_is_shown_other_pictures_in_turn_and_nothing_of_it_is_kept(tmp_path):
+    items = [make(tmp_path, name, shade) for name, shade in (("a", 10), ("b", 20), ("c", 30))]
+    others = [make(tmp_path, name, shade) for name, shade in (("d", 40), ("e", 50))]
+    encoders, cache = Encoders(), tmp_path / "cache"
+    data = Encoded(encoders, items, True, cache, others)
+    seen = [images[0].getpixel((0, 0))[0] for _, images, _ in encoders.asked if images]
+    assert seen == [40, 50, 40] and not cache.exists()
+    ((*visits,),) = data.visits.values()
+    assert [round(v.latents[0].item() * 127.5 + 127.5) for (v, _) in visits] == [
+        10,
+        20,
+        30,
+    ]  # the target is the item's own
+    own = Encoders()
+    Encoded(own, items, True, cache)
+    assert [images[0].getpixel((0, 0))[0] for _, images, _ in own.asked if images] == [10, 20, 30]

@@ -15,6 +15,7 @@ import pytest
 from dopsd import backbones, objectives
 from dopsd.sets.jsonl import read_set
 from dopsd.training.loop import train
+from dopsd.world.concepts import write_concept_set
 
 GOLDEN = Path(__file__).parent / "golden"
 STEPS, DECAY = 20, 0.8  # of the teacher: 98.8 % of its first weights are gone at the end
@@ -25,8 +26,8 @@ STEPS, DECAY = 20, 0.8  # of the teacher: 98.8 % of its first weights are gone a
 TOLERANCE = 1e-3
 
 
-def distilled(loss: str, teacher: str) -> tuple[str, dict]:
-    return "dopsd", {"loss": loss, "teacher": teacher, "ema": DECAY, "rollout_steps": 2, "shown": "itself"}
+def distilled(loss: str, teacher: str, method: str = "dopsd", shown: str = "itself") -> tuple[str, dict]:
+    return method, {"loss": loss, "teacher": teacher, "ema": DECAY, "rollout_steps": 2, "shown": shown}
 
 
 CURVES = {
@@ -35,6 +36,10 @@ CURVES = {
     "x0-frozen": distilled("x0", "frozen"),
     "x0-live": distilled("x0", "live"),
     "velocity-ema": distilled("velocity", "ema"),
+    "sft-states": ("sft", {"states": 4}),
+    "sft-teacher": ("sft_teacher", {"rollout_steps": 2}),
+    "off-policy": distilled("x0", "ema", method="off_policy"),
+    "another": distilled("x0", "ema", shown="another"),
 }
 
 
@@ -47,8 +52,16 @@ def features(tmp_path_factory):
     return tmp_path_factory.mktemp("features")
 
 
+@pytest.fixture(scope="module")
+def others(tmp_path_factory):
+    """Pictures of another concept."""
+    folder = tmp_path_factory.mktemp("pebble")
+    write_concept_set("pebble", folder, images=2, seed=0)
+    return read_set(folder / "data.jsonl")
+
+
 @pytest.mark.parametrize("name", CURVES)
-def test_a_training_is_the_recorded_one(name, settings, params, concept_set, features, tmp_path, request):
+def test_a_training_is_the_recorded_one(name, settings, params, concept_set, others, features, tmp_path, request):
     method, given = CURVES[name]
     done = train(
         backbones.load(settings),
@@ -62,6 +75,7 @@ def test_a_training_is_the_recorded_one(name, settings, params, concept_set, fea
         work=tmp_path,
         name=name,
         cache=features,
+        shown=others if given.get("shown") == "another" else None,
     )
     rows = list(csv.DictReader((done / "loss.csv").read_text().splitlines()))
     curve = {key: [float(f"{float(row[key]):.7g}") for row in rows] for key in ("loss", "grad_norm")}

@@ -1,5 +1,7 @@
 """Recorded passes, with a stand-in for the GPU that replays by running again."""
 
+from dataclasses import replace
+
 import pytest
 import tiny
 import torch
@@ -165,3 +167,11 @@ def test_what_runs_or_is_recorded_stands_on_the_device():
     for value in (1.0, 2.0):
         passes(part(value))
     assert where == ["meta", "meta"]
+
+
+def test_further_states_are_copied_and_compared_too():
+    pairs = ((torch.full((1, 2), 90.0), torch.full((1,), 91.0)), (torch.full((1, 2), 92.0), torch.full((1,), 93.0)))
+    one = replace(part(10.0), more=pairs)
+    other = graphs.copied(one, torch.device("cpu"))
+    assert firsts(other) == firsts(one) == [10, 11, 12, 13, 90, 91, 92, 93, 14, 15, 16, 17]
+    assert not {t.data_ptr() for t in graphs.tensors(one)} & {t.data_ptr() for t in graphs.tensors(other)}

@@ -340,3 +340,15 @@ def test_whether_a_finished_training_can_be_gone_on_from_is_said(item, options, 
     (done / identity.FILE).write_text(json.dumps({"name": "x"}))
     with pytest.raises(UserError, match=r"identity\.json: no 'course'"):
         identity.goes_on(done, longer)
+
+
+def test_pictures_that_are_shown_count_and_a_base_does_not(item, options, tmp_path):
+    other = picture(tmp_path, "b.png", "blue")
+
+    def shown(*pictures, model=None):
+        return Identity.of(model or Model(dtype="x"), [item], tiny.method("dopsd"), options, 3, 0.01, list(pictures))
+
+    plain = of([item], settings=options)
+    assert shown() == plain and len({i.name for i in (plain, shown(item), shown(other), shown(other, item))}) == 4
+    based = [of([item], Model(dtype="x", base=b), settings=options) for b in ("one", "two")]
+    assert based[0].name == based[1].name == plain.name

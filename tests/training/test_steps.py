@@ -177,6 +177,9 @@ def test_checkpointing_is_asked_for_as_it_is_set(options):
     assert asked[0].func is torch.utils.checkpoint.checkpoint
 
 
+PAIRS = ((0, 1), (0, 2), (1, 2))
+
+
 def drawn(options, process=0, processes=1, seed=3, step=5):
     return draw_batch(Visits(), Field(), options, 4, seed, step, process, processes)
 
@@ -290,3 +293,23 @@ def test_an_ema_over_masters_of_another_type_is_kept_in_float32(options):
     with weights.teacher():
         assert field.transformer is weights._speaker
     assert field.transformer is not weights._speaker
+
+
+def test_further_states_of_a_batch_are_new_and_the_first_is_any_methods(options):
+    options = options.model_copy(update={"batch_size": 4})
+    (one,), (three,) = drawn(options), draw_batch(Visits(), Field(), options, 4, 3, 5, states=3)
+    assert one.more == () and torch.equal(three.noise, one.noise) and torch.equal(three.times, one.times)
+    assert len(three.more) == 2 and torch.equal(three.latents, one.latents)
+    noises, times = zip((three.noise, three.times), *three.more, strict=True)
+    assert {(tuple(e.shape), tuple(t.shape)) for e, t in zip(noises, times, strict=True)} == {((4, 1, 2, 3), (4,))}
+    assert all(not torch.equal(noises[i], noises[j]) and not torch.equal(times[i], times[j]) for i, j in PAIRS)
+    parts = draw_batch(Visits(), Field(), options.model_copy(update={"accumulation": 2}), 4, 3, 5, states=3)
+    for k in range(2):
+        for which in range(2):
+            assert torch.equal(torch.cat([part.more[k][which] for part in parts]), three.more[k][which])
+
+
+def test_a_method_is_given_as_many_states_as_it_needs(options):
+    for method, changes, more in (("sft", {}, 0), ("sft", {"states": 4}, 3), ("sft_teacher", {}, 1), ("dopsd", {}, 0)):
+        (part, *_) = training(options, method, **changes).batch(Visits())
+        assert len(part.more) == more, method

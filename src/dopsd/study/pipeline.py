@@ -275,10 +275,10 @@ class Study:
 
     def _drawn(self, cell: Cell) -> Drawn:
         """What a cell drew; UserError where it is not there."""
-        folder = paths.samples(*cell)
+        folder, todo = paths.samples(*cell), self.todo(cell)  # what is asked is read first: an earlier stage wrote it
         if not folder.is_dir():
             raise UserError(f"{folder}: no pictures; run `dvc repro draw`")
-        return Drawn(folder, self.todo(cell))
+        return Drawn(folder, todo)
 
     def _plain(self, cell: Cell, who: str) -> Drawn:
         """What a row without training drew of the ordinary prompts that a cell answers."""

@@ -81,7 +81,8 @@ def test_renders_to_compare_with_show_what_is_read_and_the_rest_at_random(scenes
 
 
 def test_the_instrument_gives_a_number_a_picture_and_reads_blur_in_pixels(scenes, reader):
-    made = blur.Blur(blur.Settings(), torch.device("cpu"), lambda name: SimpleNamespace(reader=reader))
+    of = SimpleNamespace(reader=reader, images=lambda view: torch.stack(list(view.images)))
+    made = blur.Blur(blur.Settings(), torch.device("cpu"), lambda name: of)
     images = render(scenes)
     clean, blurred = (View(NEW, (), list(x)) for x in (images, by(damage.blur, images, 1.0)))
     assert set(made.scores) == {"steepness", "contrast", "blur_read"}

@@ -103,7 +103,7 @@ def trajectory(trainings: Trainings, fidelity: str) -> Figure | None:
             level = over_concepts(_values(trainings.last(row), score), scale(score))["value"]
             axes.axhline(level, color=colour(row), linestyle=":", label=label(row))
         for method in (m for m in trained if score in points[m]):
-            _line(axes, means(points[method][points[method].step > 0], cost, score), cost, method)
+            _line(axes, means(points[method].loc[points[method].step > 0], cost, score), cost, method)
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.set_xlabel(COSTS[cost])
@@ -134,8 +134,10 @@ def openness(cells: Mapping[Key, Steps], others: Others, main: float, few: int, 
         return None
     figure, every = panels(len(shown), 2, 6.5, 3.6)
     for axes, (score, title) in zip(every, shown.items(), strict=True):
-        for row in (r for r in rows if not table[table.method == r].dropna(subset=[score]).empty):
-            _line(axes, means(table[table.method == row], "said", score), "said", row)
+        for row in rows:
+            found = means(table.loc[table.method == row], "said", score)
+            if len(found):
+                _line(axes, found, "said", row)
         axes.set(xlabel="chance that a prompt says an attribute", title=title, xticks=sorted(np.unique(table.said)))
         axes.grid(alpha=0.3)
     legend(figure)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from dopsd.evaluation.statistics import LEVEL
 from dopsd.report.claims import UNDECIDABLE, UNMEASURED
 from dopsd.report.names import label, score_name
 from dopsd.report.tables import lines, number_text
@@ -32,6 +33,11 @@ def measured(number: Mapping[str, Any]) -> str:
 def bar(record: Mapping[str, Any]) -> str:
     """A claim's bar with its direction."""
     return f"{record['direction']} {record['bar']:g}"
+
+
+def p_text(p: float) -> str:
+    """A p value in three decimals."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _seeds(record: Mapping[str, Any], turbos: bool) -> str:
@@ -59,7 +65,7 @@ def table(records: Records, controls: Controls, turbos: bool) -> str:
                 "concepts": record["n_units"],
                 "on each " + ("turbo" if turbos else "seed"): _seeds(record, turbos),
                 "controls": "<br>".join(map(_control, controls[record["id"]])) or "none",
-                "p (Holm)": "" if p is None else f"{p:.2g}",
+                "p (Holm)": "" if p is None else p_text(p),
                 "verdict": f"**{record['verdict']}**",
             }
         )
@@ -86,10 +92,16 @@ def commits(records: Records) -> list[str]:
 
 
 def negatives(records: Records, controls: Controls, turbos: bool) -> list[str]:
-    """A sentence a claim that does not hold or cannot be decided, the failed ones first; [] where all hold."""
+    """A sentence a claim that does not hold or cannot be decided, the failed ones first, and one for those that hold but for
+    Holm's correction; [] where all hold."""
     order = {verdict: k for k, verdict in enumerate(NEGATIVE)}
     found = sorted((r for r in records if r["verdict"] in order), key=lambda r: order[r["verdict"]])
-    return [_negative(record, controls[record["id"]], turbos) for record in found]
+    weak = [r for r in records if r["verdict"] == "holds" and r["p_holm"] is not None and r["p_holm"] > 1 - LEVEL]
+    return [_negative(record, controls[record["id"]], turbos) for record in found] + [
+        f"**holds by its own interval alone**: {r['claim']} ({PLACES[r['at']]}): {measured(r)}, the bar is {bar(r)}; "
+        f"among all claims p is {p_text(r['p_holm'])}."
+        for r in weak
+    ]
 
 
 def _negative(record: Mapping[str, Any], controls: Sequence[Mapping[str, Any]], turbos: bool) -> str:
@@ -119,10 +131,12 @@ def power(table: pd.DataFrame) -> str:
     """What a study of so many concepts would find: a row a claim, from `power.power`."""
     rows = []
     for name, mine in table.groupby("id", sort=False):
-        first = next(lines(mine))
+        first, *others = lines(mine)
         row = {"claim": name, "score": score_name(first.score), "measured": number_text(first.pilot_value, None, None)}
-        for r in lines(mine):
-            beyond = "none" if pd.isna(r.smallest_effect) else f"{r.smallest_effect:.3f}"
-            row |= {f"of {r.n} concepts": beyond}
-        rows.append(row)
+        row |= {"concepts": first.n, "smallest": _distance(first.smallest_effect)}
+        rows.append(row | {f"of {r.n} concepts": _distance(r.smallest_effect) for r in others})
     return pd.DataFrame(rows).fillna("").to_markdown(index=False, disable_numparse=True)
+
+
+def _distance(value: float) -> str:
+    return "none" if pd.isna(value) else f"{value:.3f}"

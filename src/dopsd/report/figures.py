@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -32,9 +33,12 @@ def _by_method(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 def means(table: pd.DataFrame, by: str, score: str) -> pd.DataFrame:
     """Mean and interval of a score over the concepts, on its scale, for every value of `by`: columns by, value, low, high, n;
     without those of which a value has no place on the scale."""
+    found: dict[float, dict[str, list[float]]] = {}
+    for key, concept, value in table[[by, "concept", score]].dropna().itertuples(index=False, name=None):
+        found.setdefault(key, {}).setdefault(concept, []).append(value)
     rows = []
-    for key, group in table.dropna(subset=[score]).groupby(by, sort=True):
-        units = group.groupby("concept")[score].mean().tolist()
+    for key in sorted(found):
+        units = [fmean(values) for values in found[key].values()]
         if not misfit(units, scale(score)):
             rows.append({by: key} | interval(units, scale=scale(score)))
     return pd.DataFrame(rows, columns=[by, "value", "low", "high", "n"]).astype({"low": float, "high": float})

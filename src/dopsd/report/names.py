@@ -32,8 +32,8 @@ CYCLE = (  # of the methods' files, by name: a colour, and its shades for the en
     ("#16a085", "#7fd6c2", "#0b5345", "#48c9b0"),
     ("#455a64", "#90a4ae", "#263238", "#607d8b"),
 )
-NO_STUDY: Mapping[str, Method] = {}
-_STUDY = ContextVar("the methods of the study that is reported", default=NO_STUDY)
+NOTHING: Mapping[str, Method] = {}
+_STUDY: ContextVar[Mapping[str, Method]] = ContextVar("the methods of the study that is reported", default=NOTHING)
 HIDDEN = ("quality_", "copying_renders", "sharpness_renders", "own_")  # in comparison.csv, not in the summary
 
 SCORES = {
@@ -150,7 +150,7 @@ def score_label(name: str, few: int, many: int) -> str:
 
 def labels(names: Iterable[str], few: int, many: int) -> dict[str, str]:
     """The scores of a table with what they are called, those that are known first and in their order."""
-    shown = [n for n in names if not n.startswith(HIDDEN)]
+    shown = [n for n in names if not n.removeprefix("guided_").startswith(HIDDEN)]
     known = list(SCORES)
     order = {n: (known.index(n.partition("@")[0]) if n.partition("@")[0] in known else len(known)) for n in shown}
     return {n: score_label(n, few, many) for n in sorted(shown, key=lambda n: order[n])}

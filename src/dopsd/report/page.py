@@ -142,7 +142,7 @@ def report(results: Results, params: Params) -> str:
     few, many, compare, grid = params.evaluate.few, params.evaluate.many, params.compare, params.grid
     naming = results.miniature["naming"] if results.miniature else {}
     methods, turbos = cells_of.methods(params), bool(grid.turbos)
-    several = len(grid.trained) > 2
+    several, differences = len(grid.trained) > 2, sections.differences(results.pairs, compare.baseline)
     rows = [m for m in grid.methods if not several or m in (*grid.references, compare.method, compare.baseline)]
     records, controls = results.records, results.controls
     return _filled(
@@ -153,7 +153,7 @@ def report(results: Results, params: Params) -> str:
         negatives=claimed.negatives(records, controls, turbos),
         summary=sections.summary(results.table, rows, few),
         matched=sections.side_by_side(results.pairs, compare.method, compare.baseline, few, many),
-        differences=sections.differences(results.pairs, compare.baseline),
+        differences={k: v for k, v in differences.items() if several or k != sections.PLACES["fidelity"]},
         one_at_a_time=sections.one_at_a_time(results.table, params, methods, few) if several else "",
         openness="" if results.openness is None else sections.openness(results.openness),
         concepts=sections.concepts(results.concepts),

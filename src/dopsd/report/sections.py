@@ -23,7 +23,8 @@ SHORT = {  # what a wide table shows, and how it is called there
     "leakage": "leakage",
     "retention_kid": "KID to untouched",
 }
-KEPT = ("blur_added", "contrast_kept", "gap_growth_blur")  # beside them, where methods are set side by side
+ALONG = tuple(name for name in SHORT if name != "binding")  # those that are measured before the last step, too
+KEPT = ("blur_added", "contrast_kept", "gap_growth_blur")  # beside them, where two methods are set side by side
 PLACES = {"fidelity": "equal fidelity", "steps": "equal optimiser steps", "forwards": "equal forwards"}
 BY_CONCEPT = ("concept_fidelity", "blur_read", "contrast", "retention_kid")
 BY_OPENNESS = ("blur_read", "contrast")
@@ -41,7 +42,7 @@ def shown(scores: Sequence[str], few: int) -> dict[str, str]:
 def summary(table: pd.DataFrame, rows: Sequence[str], few: int) -> str:
     """Means at the last step, from `tables.summary`: a row a row of the comparison, a column a score."""
     wanted = shown(list(table.score), few)
-    part = table[table.score.isin(wanted) & table.method.isin(rows)]
+    part = table.loc[table.score.isin(wanted) & table.method.isin(rows)]
     text = {(r.method, r.score): number_text(r.value, r.low, r.high) for r in lines(part)}
     out = [{"": label(row)} | {called: text.get((row, s), "") for s, called in wanted.items()} for row in rows]
     return _markdown(out)
@@ -50,14 +51,14 @@ def summary(table: pd.DataFrame, rows: Sequence[str], few: int) -> str:
 def _markdown(rows: Sequence[Mapping[str, str]]) -> str:
     """Rows as a table of texts, without columns that say nothing."""
     table = pd.DataFrame(rows)
-    said = [c for c in table if (table[c] != "").any()]
-    return table[said].to_markdown(index=False, disable_numparse=True)
+    said = [c for c in table if set(table[c]) != {""}]
+    return table.loc[:, said].to_markdown(index=False, disable_numparse=True)
 
 
 def side_by_side(table: pd.DataFrame, method: str, baseline: str, few: int, many: int) -> str:
     """Two methods at equal fidelity, from `pairs.pairs`: a row a score, with the paired difference; "" where it is not
     measured."""
-    part = table[(table["at"] == "fidelity") & (table.method == method) & (table.baseline == baseline)]
+    part = table.loc[(table["at"] == "fidelity") & (table.method == method) & (table.baseline == baseline)]
     known = {r.score: r for r in lines(part)}
     rows = [
         {
@@ -66,7 +67,7 @@ def side_by_side(table: pd.DataFrame, method: str, baseline: str, few: int, many
             label(baseline): number_text(r.against, r.against_low, r.against_high),
             "difference": number_text(r.difference, r.difference_low, r.difference_high, sign=True),
         }
-        for name in ("step", "forwards", *SHORT, *KEPT)
+        for name in ("step", "forwards", *ALONG, *KEPT)
         if (r := known.get(name)) is not None
     ]
     return _markdown(rows) if rows else ""
@@ -76,17 +77,17 @@ def differences(table: pd.DataFrame, baseline: str) -> dict[str, str]:
     """{where: every trained method's paired differences to the baseline, a row a method}, from `pairs.pairs`."""
     out = {}
     for place, called in PLACES.items():
-        part = table[(table["at"] == place) & (table.baseline == baseline)]
+        part = table.loc[(table["at"] == place) & (table.baseline == baseline)]
         rows = []
         for method, mine in part.groupby("method", sort=False):
             known = {r.score: r for r in lines(mine)}
             row = {"": label(str(method))}
             if "step" in known:
                 row |= {f"steps ({label(baseline)}'s)": f"{known['step'].value:.1f} ({known['step'].against:.1f})"}
-            for name, says in ({n: n.replace("_", " ") for n in KEPT} | SHORT).items():
+            for name in ALONG:
                 r = known.get(name)
                 number = (r.difference, r.difference_low, r.difference_high) if r is not None else None
-                row |= {says: number_text(*number, sign=True) if number else ""}
+                row |= {SHORT[name]: number_text(*number, sign=True) if number else ""}
             rows.append(row)
         if rows:
             out[called] = _markdown(rows)
@@ -105,9 +106,9 @@ def costs(
         row = {"method": name, "steps": steps, "forwards_a_step": forwards, "forwards": steps * forwards}
         rows.append(row | {"learning_rate": rate.get("value"), "given": bool(rate) and rate.get("low") is None})
     table = pd.DataFrame(rows)
-    base = table[table.method == params.compare.baseline]
+    base = next((row for row in rows if row["method"] == params.compare.baseline), None)
     for name in ("forwards_a_step", "forwards"):
-        table[f"{name}_over"] = table[name] / base[name].iloc[0] if len(base) else float("nan")
+        table[f"{name}_over"] = table[name] / base[name] if base else float("nan")
     return table
 
 
@@ -154,7 +155,7 @@ def one_at_a_time(table: pd.DataFrame, params: Params, methods: Mapping[str, Met
 
 def openness(table: pd.DataFrame) -> str:
     """From `openness.openness`: a row a row of the comparison, a column a score and how much prompts say."""
-    part = table[table.score.isin(BY_OPENNESS)]
+    part = table.loc[table.score.isin(BY_OPENNESS)]
     text = {(r.method, r.score, r.said): number_text(r.value, r.low, r.high) for r in lines(part)}
     columns = [(s, said) for s in BY_OPENNESS for said in sorted(part.said.unique())]
     return _markdown(

@@ -3,7 +3,7 @@ import pytest
 from made_up import cells_of
 
 from dopsd.config.study import Compared
-from dopsd.report import answers, names, page, pairs, tables
+from dopsd.report import claimed, names, page, pairs, sections, tables
 from dopsd.report.along import Trainings
 
 COMPARE = Compared(method="dopsd", baseline="sft")

@@ -40,6 +40,7 @@ from dopsd.report.power import power
 from dopsd.stages._run import run
 from dopsd.study import grid as cells_of
 from dopsd.study.keys import panel
+from dopsd.study.prompts import asked
 from dopsd.support import paths, sealed
 from dopsd.support.errors import UserError
 from dopsd.support.files import read_csv, read_json, read_table, write_csv, write_json, write_text
@@ -50,7 +51,7 @@ SHEETS = "sheets"  # of reports/figures: the folder of the concepts' pictures
 def devices(params: Params) -> list[str]:
     """What the cells of the tables ran on, each once: trainings, drawings and scores."""
     folders = [paths.adapters(*c) for c in cells_of.trained(params.grid)]
-    folders += [paths.samples(*c) for c in cells_of.drawn(params.grid, shared=False)]
+    folders += [paths.samples(*c) for c in cells_of.drawn(params.grid, bool(asked(paths.ORDINARY)))]
     folders += [paths.scores(*c) for c in cells_of.scored(params.grid)]
     return sorted({sealed.facts(folder)["device"] for folder in folders})
 
@@ -72,9 +73,9 @@ def trainings_of(params: Params, cells: dict) -> Trainings:
 def answered(params: Params, trainings: Trainings, kinds: dict[str, str]) -> tuple[list[Claim], list[Answer]]:
     """The claims of claims.yaml, and their answers. A row that this study leaves out is one that it does not measure."""
     rows = {**dict.fromkeys(params.grid.methods), **REFERENCES, **dict.fromkeys(objectives.names())}
-    asked = asked_of.load(rows=rows)
+    found = asked_of.load(rows=rows)
     turbos = bool(params.grid.turbos)
-    return list(asked), claims.answers(asked, trainings, kinds, params.compare, turbos)
+    return list(found), claims.answers(found, trainings, kinds, params.compare, turbos)
 
 
 @dataclass(frozen=True)
@@ -155,8 +156,8 @@ def drawn(
         "nfe": figures.nfe(study.cells),
         "loss": figures.loss(written["loss"]),
     }
-    if asked := params.probe or params.picture_probe:
-        out["probe"] = figures.probe(asked.contexts, vlms)
+    if probed := params.probe or params.picture_probe:
+        out["probe"] = figures.probe(probed.contexts, vlms)
     if params.miniature:
         out |= {f"prompts-said-{said}": sheets.prompts(said) for said in sheets.SAID}
         out |= {"names": sheets.names(), "recipe": figures.recipe(Path("docs/curves"))}

@@ -106,3 +106,5 @@ def test_a_study_that_measures_none_of_it_has_no_such_chart(cells):
     assert charts.methods(measured, ROWS, (), "nothing") is None and charts.trajectory(measured, "nothing") is None
     assert charts.openness(cells, {}, 0.15, 4, ROWS) is None
     assert charts.trajectory(trainings(cells, ()), FIDELITY) is None
+    last = {key: {max(steps): steps[max(steps)]} for key, steps in cells.items()}
+    assert charts.trajectory(trainings(last), FIDELITY) is None  # of one checkpoint there is no line

@@ -91,6 +91,9 @@ def test_a_claim_that_cannot_be_decided_names_the_control():
     wrong = CONTROL | {"did": False, "why": "it holds the bar"}
     (said,) = negatives(undecided, controls=[CONTROL, wrong | {"row": "again"}])
     assert said.endswith("; Untouched, other noise must fail and did not (0.500 [0.400, 0.600]: it holds the bar).")
+    missing = wrong | {"value": None, "low": None, "high": None}
+    assert negatives(undecided, controls=[missing])[0].endswith("; Base, undistilled must fail and is not measured.")
+    assert "(**did not**" not in claimed.table([undecided], {"x": [missing]}, True)
     assert negatives(undecided)[0].endswith("; one concept has no interval.")
 
 

@@ -57,8 +57,8 @@ def test_pictures_are_magnified_without_smoothing(repository, tmp_path):
 
 def test_under_each_row_stand_its_captions_and_prompts(repository):
     said = texts(comparison.comparison(repository))
-    row = next(text for text in said if text.startswith("taught with"))
-    assert row.startswith("taught with “[V]”, ...; asked for “") and row.count("“") == 3
+    row = next(text for text in said if text.startswith("taught"))
+    assert row.startswith("taught: “[V]”, ...; asked: “") and row.count("“") == 3
     assert "chance 0.15. After 40 optimiser steps; seed 0." in " ".join(said[-1].split())
 
 

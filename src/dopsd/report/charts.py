@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from dopsd.report.along import Row, Trainings
 from dopsd.report.cells import Key, Steps, at, last
@@ -87,14 +87,15 @@ def methods(trainings: Trainings, rows: Sequence[str], answers: Sequence[Answer]
 
 def trajectory(trainings: Trainings, fidelity: str) -> Figure | None:
     """Scores along training over optimiser steps and over forwards: a line a method with its interval over the concepts as a
-    band; the untouched and the described row as dotted lines. None where the study measures none of it."""
+    band; the untouched and the described row as dotted lines. Of the methods that have several checkpoints; None where none
+    has, or the study measures none of it."""
     points = {
         method: pd.DataFrame([{"concept": c, "seed": s} | row for (c, s), rows in units.items() for row in rows])
         for method, units in trainings.points.items()
     }
     known = {name for table in points.values() for name in table}
     shown = {s: t for s, t in ({fidelity: score_name(fidelity)} | ALONG).items() if s in known}
-    trained = [m for m in trainings.trained if m in points]
+    trained = [m for m in trainings.trained if m in points and points[m].step.nunique() > 2]  # untouched is the first
     if not shown or not trained:
         return None
     figure, every = panels(2 * len(shown), len(shown), 14 / max(2, len(shown)), 3.4)
@@ -105,7 +106,9 @@ def trajectory(trainings: Trainings, fidelity: str) -> Figure | None:
         for method in (m for m in trained if score in points[m]):
             _line(axes, means(points[method].loc[points[method].step > 0], cost, score), cost, method)
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel(COSTS[cost])
         axes.set_title(shown[score], fontsize=12)
         axes.grid(alpha=0.3)

@@ -47,7 +47,7 @@ def _seeds(record: Mapping[str, Any], turbos: bool) -> str:
 
 
 def _control(control: Mapping[str, Any]) -> str:
-    did = "" if control["did"] else f" (**did not**: {control['why']})"
+    did = "" if control["did"] or control["value"] is None else f" (**did not**: {control['why']})"
     return f"must {control['must']}: {label(control['row'])} {measured(control)}{did}"
 
 
@@ -104,17 +104,17 @@ def negatives(records: Records, controls: Controls, turbos: bool) -> list[str]:
     ]
 
 
+def _fault(control: Mapping[str, Any]) -> str:
+    return "is not measured" if control["value"] is None else f"did not ({measured(control)}: {control['why']})"
+
+
 def _negative(record: Mapping[str, Any], controls: Sequence[Mapping[str, Any]], turbos: bool) -> str:
     says = f"**{record['verdict']}**: {record['claim']}"
     if record["verdict"] == UNMEASURED:
         return f"{says}. This study has not what it is about."
     says += f" ({PLACES[record['at']]}): {measured(record)}, the bar is {bar(record)}"
     if record["verdict"] == UNDECIDABLE:
-        wrong = [
-            f"{label(c['row'])} must {c['must']} and did not ({measured(c)}: {c['why']})"
-            for c in controls
-            if not c["did"]
-        ]
+        wrong = [f"{label(c['row'])} must {c['must']} and {_fault(c)}" for c in controls if not c["did"]]
         return f"{says}; {'; '.join(wrong) or 'one concept has no interval'}."
     if record["verdict"] == "open":
         inside = record["low"] is not None and record["low"] <= record["bar"] <= record["high"]

@@ -90,7 +90,7 @@ def comparison(params: Params) -> Figure:
         rows.append([np.concatenate(pictures, 1) for pictures in (trained_on, *cells)])
         captions = [caption for item in items for caption in item.captions.values()]
         scenes = ", ".join(f"“{wanted[k].text}”" for k in chosen)
-        said.append(f"taught with “{min(captions, key=len)}”, ...; asked for {scenes}")
+        said.append(f"taught: “{min(captions, key=len)}”, ...; asked: {scenes}")
     titles = ["Training pictures", *(c.title for c in shown)]
     names, scale = list(params.grid.concepts), max(1, SIDE // side)
     return picture_grid(rows, titles, names, scale, beneath=said, foot=_foot(params))

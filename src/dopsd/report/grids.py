@@ -20,7 +20,7 @@ from dopsd.support.pictures import to_pil
 TILE = 64  # pixels of a miniature's picture
 SCALE = 3  # how much larger it is shown
 DPI = 100
-SMALL, LINE, LETTER = 15, 30, 10.8  # a small text's points, and the pixels of its lines and, about, of its letters
+SMALL, LINE, LETTER = 14, 28, 10.2  # a small text's points, and the pixels of its lines and, about, of its letters
 
 
 def rows_of(sheet: np.ndarray, names: list[str], scale: float) -> Figure:

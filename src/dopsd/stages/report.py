@@ -72,7 +72,7 @@ def trainings_of(params: Params, cells: dict) -> Trainings:
 
 def answered(params: Params, trainings: Trainings, kinds: dict[str, str]) -> tuple[list[Claim], list[Answer]]:
     """The claims of claims.yaml, and their answers. A row that this study leaves out is one that it does not measure."""
-    rows = {**dict.fromkeys(params.grid.methods), **REFERENCES, **dict.fromkeys(objectives.names())}
+    rows = {*params.methods, *params.grid.methods, *REFERENCES, *objectives.names()}
     found = asked_of.load(rows=rows)
     turbos = bool(params.grid.turbos)
     return list(found), claims.answers(found, trainings, kinds, params.compare, turbos)
@@ -218,7 +218,7 @@ def write_report(params: Params) -> Path:
 def main() -> None:
     """Write the report and what it is made of, and show the summary."""
     params = load()
-    with called_as_in(cells_of.methods(params)):
+    with called_as_in({name: objectives.method(name, params.methods, params.where) for name in params.methods}):
         report = write_report(params)
     print((paths.TABLES / "summary.md").read_text(encoding="utf-8") + f"\nThe report: {report}")
 

@@ -138,6 +138,7 @@ def test_the_sections_are_those_that_a_study_has(cells, study):
     bare = page.report(results(cells, params, **none, figures={"comparison", "loss"}), params)
     left = ["What the figures say", "Summary (last step)", "At equal fidelity", "D-OPSD less SFT", "Along training"]
     assert headings(bare) == [*left, "Each concept", "Cost"]
+    assert "Nothing is asked" in bare and "Claims are" not in bare
     assert "nfe.png" not in bare and "loss.png" in bare and "sheets" not in bare and "turbo" not in bare
 
 

@@ -42,6 +42,12 @@ def test_a_study_that_reads_no_attribute_shows_all_its_scores():
     ]
 
 
+def test_where_no_attribute_is_read_every_pair_shows_all_its_scores():
+    found = sections.along(["step", "dino_distance", "quality_kid", "matched_fidelity", "dino_distance"])
+    assert found == {"dino_distance": "dino distance"}
+    assert list(sections.along(["contrast", "smell", "concept_fidelity"])) == ["concept_fidelity", "contrast"]
+
+
 def test_two_methods_at_equal_fidelity_have_a_row_a_score(cells):
     found = rows_of(sections.side_by_side(paired(cells), "dopsd", "sft", 4, 32))
     assert found["optimiser steps"]["SFT"] == "40.0 [40.0, 40.0]" and found["optimiser steps"]["difference"].startswith(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
 from dopsd.config.params import Params
 from dopsd.objectives import OF_AN_ENTRY, Method
+from dopsd.report.along import MATCHED
 from dopsd.report.names import HIDDEN, label, score_label, score_name
 from dopsd.report.tables import lines, number_text
 from dopsd.study import grid as cells_of
@@ -24,6 +25,7 @@ SHORT = {  # what a wide table shows, and how it is called there
     "retention_kid": "KID to untouched",
 }
 ALONG = tuple(name for name in SHORT if name != "binding")  # those that are measured before the last step, too
+COSTS = ("step", "forwards")
 KEPT = ("blur_added", "contrast_kept", "gap_growth_blur")  # beside them, where two methods are set side by side
 PLACES = {"fidelity": "equal fidelity", "steps": "equal optimiser steps", "forwards": "equal forwards"}
 BY_CONCEPT = ("concept_fidelity", "blur_read", "contrast", "retention_kid")
@@ -37,6 +39,14 @@ def shown(scores: Sequence[str], few: int) -> dict[str, str]:
     if "concept_fidelity" in scores:
         return {name: called for name, called in found.items() if name in scores}
     return {name: score_name(name) for name in dict.fromkeys(scores) if not name.startswith(HIDDEN)}
+
+
+def along(scores: Iterable[str]) -> dict[str, str]:
+    """Of the scores of `pairs.pairs` those that are shown of every pair, likewise."""
+    scores = list(dict.fromkeys(scores))
+    if "concept_fidelity" in scores:
+        return {name: SHORT[name] for name in ALONG if name in scores}
+    return {name: score_name(name) for name in scores if not name.startswith((*HIDDEN, *COSTS, MATCHED))}
 
 
 def summary(table: pd.DataFrame, rows: Sequence[str], few: int) -> str:
@@ -67,7 +77,7 @@ def side_by_side(table: pd.DataFrame, method: str, baseline: str, few: int, many
             label(baseline): number_text(r.against, r.against_low, r.against_high),
             "difference": number_text(r.difference, r.difference_low, r.difference_high, sign=True),
         }
-        for name in ("step", "forwards", *ALONG, *KEPT)
+        for name in dict.fromkeys((*COSTS, *along(known), *KEPT))
         if (r := known.get(name)) is not None
     ]
     return _markdown(rows) if rows else ""
@@ -76,7 +86,7 @@ def side_by_side(table: pd.DataFrame, method: str, baseline: str, few: int, many
 def differences(table: pd.DataFrame, baseline: str) -> dict[str, str]:
     """{where: every trained method's paired differences to the baseline, a row a method}, from `pairs.pairs`."""
     out = {}
-    for place, called in PLACES.items():
+    for place, where in PLACES.items():
         part = table.loc[(table["at"] == place) & (table.baseline == baseline)]
         rows = []
         for method, mine in part.groupby("method", sort=False):
@@ -84,13 +94,13 @@ def differences(table: pd.DataFrame, baseline: str) -> dict[str, str]:
             row = {"": label(str(method))}
             if "step" in known:
                 row |= {f"steps ({label(baseline)}'s)": f"{known['step'].value:.1f} ({known['step'].against:.1f})"}
-            for name in ALONG:
+            for name, called in along(part.score).items():
                 r = known.get(name)
                 number = (r.difference, r.difference_low, r.difference_high) if r is not None else None
-                row |= {SHORT[name]: number_text(*number, sign=True) if number else ""}
+                row |= {called: number_text(*number, sign=True) if number else ""}
             rows.append(row)
         if rows:
-            out[called] = _markdown(rows)
+            out[where] = _markdown(rows)
     return out
 
 

@@ -198,7 +198,7 @@ def test_the_records_say_all_and_are_plain_numbers():
     keys = (
         "id claim paper score of at method baseline value low high n_units by_seed bar direction p p_holm verdict seen"
     )
-    assert list(first) == [*keys.split(), "against", "claims_commit", "claims_date", "changes"]
+    assert list(first) == [*keys.split(), "smallest", "against", "claims_commit", "claims_date", "changes"]
     assert first["by_seed"] == {"0": 1.5, "1": 1.5189} and first["bar"] == 1.0 and first["direction"] == ">="
     assert first["method"] == "dopsd" and first["seen"] == "in a pilot" and first["claims_commit"] == "abc"
     assert first["n_units"] == 3 and second["value"] is None and second["by_seed"] == {} and second["n_units"] == 0

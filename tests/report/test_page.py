@@ -3,8 +3,9 @@ import pytest
 from made_up import cells_of
 
 from dopsd.config.study import Compared
-from dopsd.report import answers, names, page, pairs, tables
+from dopsd.report import names, page, pairs, sections, tables
 from dopsd.report.along import Trainings
+from dopsd.study import grid
 
 COMPARE = Compared(method="dopsd", baseline="sft")
 
@@ -68,56 +69,99 @@ def test_an_attribute_that_is_never_named_has_no_share():
     assert rows["shape"] == "-" and rows["colour"] == "0.75"
 
 
-ANSWER = {
-    "id": "x",
-    "claim": "D-OPSD learns the concept",
-    "score": "fidelity_gain",
-    "value": 0.5,
-    "low": 0.4,
-    "high": 0.6,
-}
-ANSWER |= {"n_units": 2, "bar": ">= 0.2", "must_hold": "described", "held": "0.9", "must_fail": "", "failed": ""}
-ANSWER |= {"verdict": "holds"}
+RECORD = {"id": "x", "claim": "D-OPSD learns the concept", "at": "matched", "value": 0.5, "low": 0.4, "high": 0.6}
+RECORD |= {"n_units": 2, "by_seed": {"0": 0.5, "1": 0.5}, "bar": 0.2, "direction": ">=", "p": 0.01, "p_holm": 0.02}
+RECORD |= {"verdict": "holds", "claims_commit": "0123456789", "claims_date": "2026-01-02T00:00:00", "changes": []}
+POWER = ["id", "score", "pilot_value", "n", "smallest_effect"]
+STEPS = {"sft": number(3e-4, 3e-4, 3e-4), "dopsd": number(1e-3, None, None)}
 
 
-def results(summary, matched, **changes):
+def results(cells, params, **changes):
+    """Of made-up cells. `miniature`, ...: in the place of what a study has."""
+    trained = params.grid.trained
+    trainings = Trainings(cells, trained, "concept_fidelity", 4, dict.fromkeys(trained, 3))
     known = {
-        "step_size": {"sft": number(3e-4, 3e-4, 3e-4), "dopsd": number(1e-3, None, None)},
+        "table": tables.summary(cells, "sft"),
+        "pairs": pairs.pairs(trainings, ["sft"]),
+        "records": [RECORD],
+        "controls": {"x": []},
+        "power": pd.DataFrame([("x", "fidelity_gain", 0.5, 2, 0.25)], columns=POWER),
+        "concepts": tables.concepts(cells, {"beacon": "object", "fresco": "style"}, 4),
+        "costs": sections.costs(params, grid.methods(params), STEPS),
+        "openness": None,
         "probe": {"eye": {"4": PROBE, "8": PROBE}},
         "miniature": {"naming": {"eye": NAMING}},
         "devices": ["cpu", "NVIDIA H100"],
         "lower": (),
-        "figures": {"comparison", "fidelity_retention", "nfe", "loss", "probe"},
+        "figures": {"comparison", "sheets", "methods", "trajectory", "fidelity_retention", "nfe", "loss", "probe"},
         "random_weights": False,
     }
-    answered = pd.DataFrame([ANSWER], columns=answers.COLUMNS)
-    return page.Results(summary, matched, answered, **(known | changes))
+    return page.Results(**(known | changes))
 
 
-def test_the_report_holds_the_numbers_and_every_label_is_a_score(repository, summary, matched):
-    text = page.report(results(summary, matched), repository)
+def headings(text):
+    return [line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")]
+
+
+def test_the_report_holds_the_numbers(cells, study):
+    params = study()
+    text = page.report(results(cells, params), params)
     assert "### eye, 4 steps" in text and "### eye, 8 steps" in text
     assert "intervals apart, on colour." in text
     assert "| 0.75 " in text  # colour: .6 drawn of .8 named
-    assert "D-OPSD learns the concept" in text
-    assert "- sft: 0.0003\n" in text and "- dopsd: 0.001 (given)" in text
-    assert "| new scenes: concept fidelity" in text and "quality_" not in text
-    assert "kept, 32 NFE: adherence (1 = kept)" in text and "few-step gap: contrast, 4 over 32 NFE" in text
-    assert "32 guided ones" in text
+    assert "D-OPSD learns the concept" in text and "committed in `01234567`, 2026-01-02" in text
+    assert "Nothing: every claim holds." in text
+    assert "| 0.0003 " in text and "| 0.001 (given) " in text
+    assert "quality_" not in text and "4 steps less 32 guided ones" in text
     assert "ran on different devices: cpu, NVIDIA H100" in text and "Random weights" not in text
-    assert "{{" not in text and "{%" not in text
+    assert "[fresco](figures/sheets/fresco.png)" in text
+    assert "{{" not in text and "{%" not in text and "nan" not in text
 
 
-def test_a_report_from_random_weights_says_so_first(repository, summary, matched):
-    text = page.report(results(summary, matched, random_weights=True), repository)
+def test_the_sections_are_those_that_a_study_has(cells, study):
+    params = study()
+    assert headings(page.report(results(cells, params), params)) == [
+        "What was asked, and the answers",
+        "What does not hold or cannot be decided",
+        "What the figures say",
+        "Summary (last step)",
+        "At equal fidelity",
+        "D-OPSD less SFT",
+        "Along training",
+        "Each concept",
+        "Cost",
+        "What a study of this size can see",
+        "The in-context probe",
+        "The miniature",
+    ]
+    none = {"records": [], "controls": {}, "power": pd.DataFrame(columns=POWER), "probe": None, "miniature": None}
+    bare = page.report(results(cells, params, **none, figures={"comparison", "loss"}), params)
+    left = ["What the figures say", "Summary (last step)", "At equal fidelity", "D-OPSD less SFT", "Along training"]
+    assert headings(bare) == [*left, "Each concept", "Cost"]
+    assert "Nothing is asked" in bare and "Claims are" not in bare
+    assert "nfe.png" not in bare and "loss.png" in bare and "sheets" not in bare and "turbo" not in bare
+
+
+def test_the_full_study_has_its_methods_one_at_a_time_and_its_turbos(cells, full, called):
+    extra = cells_of(methods=["again", "teacher", "sft_states"])
+    columns = ["method", "said", "score", "value", "low", "high"]
+    opened = pd.DataFrame([("sft", 1.0, "blur_read", 0.2, 0.1, 0.3)], columns=columns)
+    trained = full.grid.model_copy(update={"trained": ("sft", "sft_states", "dopsd"), "concepts": ("beacon", "fresco")})
+    params = full.model_copy(update={"grid": trained})
+    open_ = RECORD | {"verdict": "open", "bar": 0.5}
+    text = page.report(results(cells | extra, params, openness=opened, records=[open_]), params)
+    assert "Every method less SFT" in headings(text) and "Prompts that say more" in headings(text)
+    assert "What D-OPSD changes, one at a time" in headings(text) and "### At equal fidelity" in text
+    assert "each of a few-step model of its own: mini-turbo, mini-turbo-2" in text and "turbo 0: 0.500" in text
+    assert "- **open**: D-OPSD learns the concept" in text and "as SFT, but states 4" in text
+    summary = text[text.index("## Summary") : text.index("## At equal fidelity")]
+    assert "Teacher" in summary and "Untouched, other noise" in summary and "4 noised states" not in summary
+
+
+def test_a_report_from_random_weights_says_so_first(cells, study):
+    params = study()
+    text = page.report(results(cells, params, random_weights=True), params)
     assert text.index("**Random weights") < 200
-
-
-def test_a_study_without_probe_and_miniature_has_no_such_sections(repository, summary, matched):
-    without = {"probe": None, "miniature": None, "figures": {"comparison", "loss"}}
-    text = page.report(results(summary, matched, **without), repository)
-    assert "nfe.png" not in text and "loss.png" in text
-    assert "in-context probe" not in text and "MINIATURE.md" not in text and "## Summary" in text
 
 
 def test_one_unit_shows_numbers_without_intervals():

@@ -4,52 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from statistics import fmean
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 
-from dopsd.config.params import Params
-from dopsd.evaluation.rows import NEW, of_kind
-from dopsd.evaluation.sheets import Sheet, kept
 from dopsd.evaluation.statistics import interval
 from dopsd.report.cells import Key, Steps, last
-from dopsd.report.grids import SCALE, TILE, picture_grid, read_picture, rows_of, tile
+from dopsd.report.grids import SCALE, TILE, read_picture, rows_of
 from dopsd.report.names import colour, label, score_name
-from dopsd.sets.jsonl import read_set
-from dopsd.study.prompts import asked
+from dopsd.report.scales import misfit, scale
 from dopsd.support import paths
 from dopsd.support.errors import UserError
 from dopsd.support.files import read_csv
-from dopsd.support.pictures import from_pil
 
-SHOWN = 3  # pictures a cell of the comparison,
-SHOWN_SIDE = SCALE * TILE  # so many pixels a side
-
-
-def comparison(params: Params, last: Mapping[str, int]) -> Figure:
-    """The paper's figure: a row a concept; training pictures, then every method at its last step, on equal prompts and noise.
-
-    last: the methods that are shown, and each one's last step. The first picture of a group of prompts is shown, of the first
-    seed.
-    """
-    rows, seed, side = [], params.grid.seeds[0], min(params.fetch.size, SHOWN_SIDE)
-    for concept in params.grid.concepts:
-        items = read_set(paths.concept_set(concept) / "data.jsonl")[:SHOWN]
-        training = [tile(from_pil(item.image()), side) for item in items]
-        wanted = of_kind(asked(concept), NEW, seed)
-        groups = [r.group for r in wanted]
-        shown = [groups.index(g) for g in list(dict.fromkeys(groups))[:SHOWN]]
-        cells = []
-        for method, step in last.items():
-            images = kept(paths.samples(method, concept, seed), Sheet(step, NEW, params.evaluate.few), wanted)
-            cells.append(np.concatenate([tile(images[k], side) for k in shown], 1))
-        rows.append([np.concatenate(training, 1), *cells])
-    return picture_grid(
-        rows, ["Training images", *map(label, last)], list(params.grid.concepts), scale=max(1, SHOWN_SIDE // side)
-    )
+SHOWN_SIDE = SCALE * TILE  # of a picture of the probe, pixels
 
 
 def _by_method(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -58,18 +30,42 @@ def _by_method(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         yield str(method), rows
 
 
-def _means(table: pd.DataFrame, by: list[str], score: str) -> pd.DataFrame:
-    """Mean and interval of a score over cells, for every value of `by`."""
-    groups = table.dropna(subset=[score]).groupby(by, sort=True)
-    return pd.DataFrame(
-        [dict(zip(by, cast(tuple, key), strict=True)) | interval(g[score].tolist()) for key, g in groups]
-    )
+def means(table: pd.DataFrame, by: str, score: str) -> pd.DataFrame:
+    """Mean and interval of a score over the concepts, on its scale, for every value of `by`: columns by, value, low, high, n;
+    without those of which a value has no place on the scale."""
+    found: dict[float, dict[str, list[float]]] = {}
+    for key, concept, value in table[[by, "concept", score]].dropna().itertuples(index=False, name=None):
+        found.setdefault(key, {}).setdefault(concept, []).append(value)
+    rows = []
+    for key in sorted(found):
+        units = [fmean(values) for values in found[key].values()]
+        if not misfit(units, scale(score)):
+            rows.append({by: key} | interval(units, scale=scale(score)))
+    return pd.DataFrame(rows, columns=[by, "value", "low", "high", "n"]).astype({"low": float, "high": float})
 
 
-def _arms(means: pd.DataFrame) -> np.ndarray:
+def arms(found: pd.DataFrame) -> np.ndarray:
     """Lengths of the error bars: none where one unit has no interval."""
-    arms = [means.value - means.low.astype(float), means.high.astype(float) - means.value]
-    return np.nan_to_num(np.maximum(arms, 0))
+    return np.nan_to_num(np.maximum([found.value - found.low, found.high - found.value], 0))
+
+
+def panels(n: int, across: int, width: float, height: float, **how: Any) -> tuple[Figure, np.ndarray]:
+    """A figure of n panels, so many in a row, each so many inches -> (figure, its axes in order); the rest is blank."""
+    across = min(across, n)
+    figure = Figure(figsize=(width * across, height * -(-n // across)), layout="constrained")
+    axes = np.ravel(figure.subplots(-(-n // across), across, squeeze=False, **how))
+    for blank in axes[n:]:
+        blank.set_axis_off()
+    return figure, axes[:n]
+
+
+def legend(figure: Figure) -> None:
+    """One legend of all panels, above them, each name once."""
+    known = {}
+    for axes in figure.axes:
+        for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
+            known.setdefault(name, handle)
+    figure.legend(list(known.values()), list(known), loc="outside upper center", ncols=5, frameon=False)
 
 
 PANELS = {
@@ -81,24 +77,24 @@ PANELS = {
 
 
 def fidelity_retention(table: pd.DataFrame, fidelity: str) -> Figure | None:
-    """Along training, fidelity on new scenes against what is kept elsewhere: a line a method, a dot a step; None where the
-    study measures none of it."""
-    panels = {score: title for score, title in PANELS.items() if score in table}
-    if not panels or fidelity not in table:
+    """Along training, fidelity on new scenes against what is kept elsewhere: a line a method, a dot a checkpoint, a large one
+    the last; None where the study measures none of it."""
+    shown = {score: title for score, title in PANELS.items() if score in table}
+    if not shown or fidelity not in table:
         return None
     table = table.dropna(subset=[fidelity])
-    figure = Figure(figsize=(5 * len(panels), 4.6), layout="constrained")
-    for axes, (score, title) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True):
+    figure, every = panels(len(shown), 2, 6.5, 4.4)
+    for axes, (score, title) in zip(every, shown.items(), strict=True):
         for method, rows in _by_method(table.dropna(subset=[score])):
-            x, y = _means(rows, ["step"], fidelity), _means(rows, ["step"], score)
-            bars = {"yerr": _arms(y), "xerr": _arms(x), "capsize": 2}
-            axes.errorbar(x.value, y.value, fmt="o-", color=colour(method), label=label(method), **bars)
-            for step, a, b in zip(x.step, x.value, y.value, strict=True):
-                if step:
-                    axes.annotate(int(step), (a, b), xytext=(4, 4), textcoords="offset points", fontsize=8)
+            both = means(rows, "step", fidelity).merge(means(rows, "step", score), on="step", suffixes=("_x", ""))
+            if both.empty:
+                continue
+            look = {"color": colour(method), "label": label(method), "elinewidth": 0.8, "markersize": 4}
+            axes.errorbar(both.value_x, both.value, yerr=arms(both), fmt="o-", **look)
+            axes.plot(both.value_x.iloc[-1:], both.value.iloc[-1:], "o", color=colour(method), markersize=10)
         axes.set(xlabel=f"{score_name(fidelity)} on new scenes", title=title)
         axes.grid(alpha=0.3)
-    figure.axes[0].legend()
+    legend(figure)
     return figure
 
 
@@ -116,7 +112,8 @@ def nfe(cells: Mapping[Key, Steps]) -> Figure | None:
     rows = [
         {
             "method": method,
-            "cell": (concept, seed),
+            "concept": concept,
+            "seed": seed,
             "nfe": int(name.split("@")[1]),
             "score": name.split("@")[0],
             "value": v,
@@ -129,32 +126,31 @@ def nfe(cells: Mapping[Key, Steps]) -> Figure | None:
     if not rows:
         return None
     long = pd.DataFrame(rows)
-    drawn = long.groupby("cell").nfe.transform("nunique")
-    table = (
-        long[drawn == drawn.max()].pivot(index=["method", "cell", "nfe"], columns="score", values="value").reset_index()
-    )
+    drawn = long.groupby(["concept", "seed"]).nfe.transform("nunique")
+    who = ["method", "concept", "seed", "nfe"]
+    table = long[drawn == drawn.max()].pivot(index=who, columns="score", values="value").reset_index()
     order = {m: i for i, m in enumerate(dict.fromkeys(m for m, _, _ in cells))}
     table = table.sort_values("method", key=lambda m: m.map(order), kind="stable")
-    panels = {score: title for score, title in QUALITY.items() if score in table}
-    figure = Figure(figsize=(5 * len(panels), 4.4), layout="constrained")
-    for axes, (score, title) in zip(np.atleast_1d(figure.subplots(1, len(panels))), panels.items(), strict=True):
+    shown = {score: title for score, title in QUALITY.items() if score in table}
+    figure, every = panels(len(shown), 2, 6.5, 4.2)
+    for axes, (score, title) in zip(every, shown.items(), strict=True):
         for method, mine in _by_method(table):
-            y = _means(mine, ["nfe"], score)
-            bars = {"yerr": _arms(y), "capsize": 2}
-            axes.errorbar(y.nfe, y.value, fmt="o-", color=colour(method), label=label(method), **bars)
+            y = means(mine, "nfe", score)
+            look = {"color": colour(method), "label": label(method), "elinewidth": 0.8, "markersize": 5}
+            axes.errorbar(y.nfe, y.value, yerr=arms(y), fmt="o-", **look)
         axes.set_xscale("log", base=2)
         axes.set(xlabel="steps (NFE)", title=title, xticks=sorted(table.nfe.unique()))
         axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.grid(alpha=0.3)
-    figure.axes[0].legend()
+    legend(figure)
     return figure
 
 
 def loss(table: pd.DataFrame) -> Figure:
     """Loss curves: a panel a method (their losses are different quantities), a thin line a training, a thick mean."""
     methods = list(dict.fromkeys(table.method))
-    figure = Figure(figsize=(5 * len(methods), 3.6), layout="constrained")
-    for axes, method in zip(np.atleast_1d(figure.subplots(1, len(methods))), methods, strict=True):
+    figure, every = panels(len(methods), 4, 14 / min(4, len(methods)), 3.4)
+    for axes, method in zip(every, methods, strict=True):
         mine = table[table.method == method]
         for _, run in mine.groupby(["concept", "seed"]):
             axes.plot(run.step, run.loss, color=colour(method), alpha=0.25, linewidth=0.8)
@@ -188,12 +184,8 @@ def recipe(folder: Path) -> Figure:
     files = sorted(folder.glob("*.csv"))
     if not files:
         raise UserError(f"{folder}: no loss curves (*.csv)")
-    columns = 5
-    figure = Figure(figsize=(3.4 * columns, 2.8 * -(-len(files) // columns)), layout="constrained")
-    panels = figure.subplots(-(-len(files) // columns), columns)
-    for axes in panels.flat[len(files) :]:
-        axes.set_axis_off()
-    for axes, file in zip(panels.flat, files, strict=False):
+    figure, every = panels(len(files), 5, 3.4, 2.8)
+    for axes, file in zip(every, files, strict=True):
         curve = read_csv(file, "step", "loss", "seconds")
         axes.plot(curve.step, curve.loss, color="#2566c7", alpha=0.3, linewidth=0.7)
         axes.plot(curve.step, curve.loss.rolling(9, min_periods=1, center=True).mean(), color="#2566c7")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from dopsd.support.pictures import to_pil
 TILE = 64  # pixels of a miniature's picture
 SCALE = 3  # how much larger it is shown
 DPI = 100
+SMALL, LINE, LETTER = 14, 28, 10.2  # a small text's points, and the pixels of its lines and, about, of its letters
 
 
 def rows_of(sheet: np.ndarray, names: list[str], scale: float) -> Figure:
@@ -58,13 +60,28 @@ def broken(text: str, width: int) -> str:
     return textwrap.fill(text, max(1, width * len(text) // max(1, fonts.wide(text))))
 
 
+def shortened(text: str, width: int) -> str:
+    """A text in one line of at most so many letters; an ellipsis stands for the rest."""
+    line = " ".join(text.split())
+    while fonts.wide(line) > width:
+        line = line[:-2].rstrip() + "…"
+    return line
+
+
 def picture_grid(
-    rows: list[list[np.ndarray]], columns: list[str], names: list[str], scale: float = SCALE, title: int = 20
+    rows: list[list[np.ndarray]],
+    columns: list[str],
+    names: list[str],
+    scale: float = SCALE,
+    title: int = 20,
+    beneath: Sequence[str] = (),
+    foot: str = "",
 ) -> Figure:
     """Pictures (height, width, 3) uint8 in rows and columns with titles; a column's are of one width.
 
     scale: how much larger a picture is shown (a whole number, without smoothing), or smaller. title: points of the
-    titles, which are broken to their column's width.
+    titles, which are broken to their column's width. beneath: what is said in a small line under each row, as much of it as
+    has place; foot: under all of them.
     """
     rows = [[magnified(image, scale) for image in row] for row in rows]
     widths, heights = [image.shape[1] for image in rows[0]], [row[0].shape[0] for row in rows]
@@ -73,20 +90,18 @@ def picture_grid(
     left = 30 + 13 * max(
         fonts.wide(line) for name in names for line in name.splitlines()
     )  # a letter is about 13 pixels wide
-    width, height = left + sum(widths) + gap * len(widths), top + sum(heights) + gap * len(heights)
+    under, width = (LINE if beneath else 0), left + sum(widths) + gap * len(widths)
+    last = broken(foot, round((width - 2 * gap) / LETTER))
+    height = top + sum(heights) + (under + gap) * len(heights) + (gap + LINE * (1 + last.count("\n")) if foot else 0)
     figure = Figure(figsize=(width / DPI, height / DPI), facecolor="white")
+
+    def written(x: float, y: float, text: str, size: float, **where: str) -> None:
+        figure.text(x / width, 1 - y / height, text, fontsize=size, **where, **fonts.how(text))
+
     y = top
-    for row, name, tall in zip(rows, names, heights, strict=True):
+    for k, (row, name, tall) in enumerate(zip(rows, names, heights, strict=True)):
         x = left
-        figure.text(
-            (left - 10) / width,
-            1 - (y + tall / 2) / height,
-            name,
-            ha="right",
-            va="center",
-            fontsize=17,
-            **fonts.how(name),
-        )
+        written(left - 10, y + tall / 2, name, 17, ha="right", va="center")
         for image, above, wide in zip(row, titles, widths, strict=True):
             axes = figure.add_axes((x / width, 1 - (y + tall) / height, wide / width, tall / height))
             axes.imshow(image, interpolation="nearest", aspect="auto")
@@ -94,5 +109,9 @@ def picture_grid(
             if y == top:
                 axes.set_title(above, fontsize=title, pad=10, **fonts.how(above))
             x += wide + gap
-        y += tall + gap
+        if beneath:
+            written(left, y + tall + 4, shortened(beneath[k], round((width - left) / LETTER)), SMALL, va="top")
+        y += tall + under + gap
+    if foot:
+        written(gap, y + gap, last, SMALL, va="top")
     return figure

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from zlib import crc32
 
 from dopsd import objectives
+from dopsd.objectives import Method
 
 REFERENCES = {
     "untouched": "Untouched",
@@ -20,16 +24,16 @@ COLOURS = {
     "teacher": "#8bc34a",
     "base": "#b39ddb",
 }
-CYCLE = (
-    "#d9822b",
-    "#2566c7",
-    "#8e44ad",
-    "#c0392b",
-    "#16a085",
-    "#7f6000",
-    "#d81b60",
-    "#455a64",
-)  # of the methods, by name
+CYCLE = (  # of the methods' files, by name: a colour, and its shades for the entries of params.yaml that are like it
+    ("#2566c7", "#7db4f5", "#0b2f6b", "#17becf"),
+    ("#8e44ad", "#cf9be3", "#5b1e75", "#e377c2"),
+    ("#d9822b", "#e6b800", "#6e3b00", "#c0392b"),
+    ("#d81b60", "#f48fb1", "#880e4f", "#ff6f61"),
+    ("#16a085", "#7fd6c2", "#0b5345", "#48c9b0"),
+    ("#455a64", "#90a4ae", "#263238", "#607d8b"),
+)
+NOTHING: Mapping[str, Method] = {}
+_STUDY: ContextVar[Mapping[str, Method]] = ContextVar("the methods of the study that is reported", default=NOTHING)
 HIDDEN = ("quality_", "copying_renders", "sharpness_renders", "own_")  # in comparison.csv, not in the summary
 
 SCORES = {
@@ -86,19 +90,48 @@ SCORES = {
 }
 
 
+@contextmanager
+def called_as_in(methods: Mapping[str, Method]) -> Iterator[None]:
+    """Within it `label` and `colour` know a study's methods, by their names in params.yaml (`grid.methods`)."""
+    before = _STUDY.set(methods)
+    try:
+        yield
+    finally:
+        _STUDY.reset(before)
+
+
 def label(method: str) -> str:
-    """How a method is called in figures and tables: as its file says."""
+    """How a row is called in figures and tables: as the study's params.yaml says, or the method's file."""
     if method in REFERENCES:
         return REFERENCES[method]
+    if method in _STUDY.get():
+        return _STUDY.get()[method].label
     return objectives.objective(method).LABEL if method in objectives.names() else method
 
 
 def colour(method: str) -> str | None:
-    """The method's colour in every figure; None lets matplotlib choose."""
+    """A row's colour in every figure of every study; None, which lets matplotlib choose, where nobody knows it.
+
+    A method's file has one. An entry that is like it has the shade that its name picks, or, where another entry of the study
+    has picked it, too, the next one.
+    """
     if method in COLOURS:
         return COLOURS[method]
-    known = sorted(objectives.names(), reverse=True)
-    return CYCLE[known.index(method) % len(CYCLE)] if method in known else None
+    entries, files = _STUDY.get(), objectives.names()
+    kind = entries[method].kind if method in entries else method
+    if kind not in files:
+        return None
+    own, *shades = CYCLE[files.index(kind) % len(CYCLE)]
+    if kind == method:
+        return own
+    taken: list[str] = []
+    for name in sorted(name for name, entry in entries.items() if entry.kind == kind != name):
+        first = crc32(name.encode()) % len(shades)
+        order = [*shades[first:], *shades[:first]]
+        taken.append(next((shade for shade in order if shade not in taken), order[0]))
+        if name == method:
+            break
+    return taken[-1]
 
 
 def score_name(name: str) -> str:
@@ -117,7 +150,7 @@ def score_label(name: str, few: int, many: int) -> str:
 
 def labels(names: Iterable[str], few: int, many: int) -> dict[str, str]:
     """The scores of a table with what they are called, those that are known first and in their order."""
-    shown = [n for n in names if not n.startswith(HIDDEN)]
+    shown = [n for n in names if not n.removeprefix("guided_").startswith(HIDDEN)]
     known = list(SCORES)
     order = {n: (known.index(n.partition("@")[0]) if n.partition("@")[0] in known else len(known)) for n in shown}
     return {n: score_label(n, few, many) for n in sorted(shown, key=lambda n: order[n])}

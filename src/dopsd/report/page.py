@@ -11,13 +11,13 @@ import pandas as pd
 
 from dopsd.config.params import Params
 from dopsd.config.study import Compared
-from dopsd.report import answers
+from dopsd.report import claimed, sections
 from dopsd.report import miniature as card
 from dopsd.report.figures import CONTEXTS
 from dopsd.report.miniature import spelled
-from dopsd.report.names import label, labels
-from dopsd.report.pairs import matched_markdown
-from dopsd.report.tables import number_text, summary_markdown
+from dopsd.report.names import label
+from dopsd.report.tables import number_text
+from dopsd.study import grid as cells_of
 from dopsd.support import markdown
 from dopsd.support.files import numbers_table
 
@@ -96,15 +96,22 @@ def miniature_card(scores: dict, degradations: pd.DataFrame) -> str:
 
 @dataclass(frozen=True)
 class Results:
-    """What a report is made of. table: the summary; matched: the baseline and the others at matched fidelity; claims:
-    `answers.table`; step_size, and probe and miniature where the study has them: the files of scores of these names;
-    devices: what the cells ran on; lower: the scores of which less is better; figures: those that there are;
-    random_weights: whether the model has never been trained."""
+    """What a report is made of: tables as the stage wrote them, and the files of scores.
+
+    table: `tables.summary`; pairs: `pairs.pairs`; records, controls: claims.json and controls.json; power, concepts, costs:
+    the tables of these names; openness: likewise, None where all prompts say equally much; probe, miniature: the files of
+    scores of these names, None where the study has none; devices: what the cells ran on; lower: the scores of which less
+    is better; figures: those that there are; random_weights: whether the model has never been trained.
+    """
 
     table: pd.DataFrame
-    matched: pd.DataFrame
-    claims: pd.DataFrame
-    step_size: dict
+    pairs: pd.DataFrame
+    records: claimed.Records
+    controls: claimed.Controls
+    power: pd.DataFrame
+    concepts: pd.DataFrame
+    costs: pd.DataFrame
+    openness: pd.DataFrame | None
     probe: dict | None
     miniature: dict | None
     devices: list[str]
@@ -113,36 +120,52 @@ class Results:
     random_weights: bool
 
 
+def sentences(table: pd.DataFrame, params: Params) -> list[str]:
+    """What the method does less its baseline at the last step, a sentence a score that the study has."""
+    few, compare = params.evaluate.few, params.compare
+    fidelity = params.step_size.fidelity
+    asked = {
+        fidelity: ("fidelity on new scenes", "higher", "lower"),
+        "blur_read": ("pixels of blur on new scenes", "more blurred", "sharper"),
+        "contrast": ("contrast on new scenes", "more", "less"),
+        "few_step_blur_read": ("blur in few steps less in many", "a wider gap", "a narrower gap"),
+        f"retention_kid@{few}": (f"distance to the untouched model at {few} NFE", "farther", "nearer"),
+        "binding": ("binding of the name", "more", "less"),
+        f"leakage@{few}": ("leakage", "leaks more", "leaks less"),
+    }
+    known = set(table.score)
+    return [verdict(table, score, compare, *how) for score, how in asked.items() if score in known or score == fidelity]
+
+
 def report(results: Results, params: Params) -> str:
     """REPORT.md: the template, filled."""
-    few, many, compare, table = params.evaluate.few, params.evaluate.many, params.compare, results.table
-    nearer = f"distance to the untouched model at {few} NFE"
-    sentences = [
-        verdict(table, params.step_size.fidelity, compare, "fidelity on new scenes", "higher", "lower"),
-        verdict(table, "blur_read", compare, "pixels of blur on new scenes", "more blurred", "sharper"),
-        verdict(table, "contrast", compare, "contrast on new scenes", "more", "less"),
-        verdict(
-            table, "few_step_blur_read", compare, "blur in few steps less in many", "a wider gap", "a narrower gap"
-        ),
-        verdict(table, f"retention_kid@{few}", compare, nearer, "farther", "nearer"),
-        verdict(table, "binding", compare, "binding of the name", "more", "less"),
-        verdict(table, f"leakage@{few}", compare, "leakage", "leaks more", "leaks less"),
-    ]
+    few, many, compare, grid = params.evaluate.few, params.evaluate.many, params.compare, params.grid
     naming = results.miniature["naming"] if results.miniature else {}
-    matched = labels(results.matched.score, few, many)
+    methods, turbos = cells_of.methods(params), bool(grid.turbos)
+    several, differences = len(grid.trained) > 2, sections.differences(results.pairs, compare.baseline)
+    rows = [m for m in grid.methods if not several or m in (*grid.references, compare.method, compare.baseline)]
+    records, controls = results.records, results.controls
     return _filled(
         TEMPLATE,
-        sentences=sentences,
-        summary=summary_markdown(table, labels(dict.fromkeys(table.score), few, many), compare.baseline),
-        matched=matched_markdown(results.matched, matched, compare.baseline),
+        sentences=sentences(results.table, params),
+        claims=claimed.table(records, controls, turbos) if records else "",
+        commits=claimed.commits(records),
+        negatives=claimed.negatives(records, controls, turbos),
+        summary=sections.summary(results.table, rows, few),
+        matched=sections.side_by_side(results.pairs, compare.method, compare.baseline, few, many),
+        differences={k: v for k, v in differences.items() if several or k != sections.PLACES["fidelity"]},
+        one_at_a_time=sections.one_at_a_time(results.table, params, methods, few) if several else "",
+        openness="" if results.openness is None else sections.openness(results.openness),
+        concepts=sections.concepts(results.concepts),
+        costs=sections.costs_markdown(results.costs, compare.baseline),
+        power="" if results.power.empty else claimed.power(results.power),
         probes=probes(results.probe, naming, results.lower) if results.probe else [],
-        answers=answers.markdown(results.claims),
-        step_size=numbers_table(results.step_size),
+        turbos=[Path(turbo).name for turbo in grid.turbos],
+        sheets="sheets" in results.figures,
         params=params,
-        grid=params.grid,
+        grid=grid,
         few=few,
         many=many,
-        cells=len(params.grid.concepts) * len(params.grid.seeds),
         label=label,
         results=results,
     )

@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from dopsd import objectives
 from dopsd.backbones.hub import has_random_weights
 from dopsd.config import claims as asked_of
 from dopsd.config.claims import Claim
 from dopsd.config.params import Params, load
-from dopsd.report import answers, claims, figures, grids, ledger, openness, page, pairs, sheets, tables
+from dopsd.report import (
+    answers,
+    charts,
+    claims,
+    comparison,
+    figures,
+    grids,
+    ledger,
+    openness,
+    page,
+    pairs,
+    sections,
+    sheets,
+    tables,
+)
 from dopsd.report import cells as flat_cells
 from dopsd.report.along import Trainings
+from dopsd.report.cells import Key, Steps
 from dopsd.report.claims import Answer
 from dopsd.report.headline import headline
-from dopsd.report.names import REFERENCES, labels
+from dopsd.report.names import REFERENCES, called_as_in, labels
 from dopsd.report.power import power
 from dopsd.stages._run import run
 from dopsd.study import grid as cells_of
@@ -26,7 +44,8 @@ from dopsd.study.prompts import asked
 from dopsd.support import paths, sealed
 from dopsd.support.errors import UserError
 from dopsd.support.files import read_csv, read_json, read_table, write_csv, write_json, write_text
-from dopsd.world.outside import OUTSIDE
+
+SHEETS = "sheets"  # of reports/figures: the folder of the concepts' pictures
 
 
 def devices(params: Params) -> list[str]:
@@ -53,98 +72,154 @@ def trainings_of(params: Params, cells: dict) -> Trainings:
 
 def answered(params: Params, trainings: Trainings, kinds: dict[str, str]) -> tuple[list[Claim], list[Answer]]:
     """The claims of claims.yaml, and their answers. A row that this study leaves out is one that it does not measure."""
-    rows = {**dict.fromkeys([*params.grid.methods, *params.methods, *objectives.names()]), **REFERENCES}
+    rows = {*params.methods, *params.grid.methods, *REFERENCES, *objectives.names()}
     found = asked_of.load(rows=rows)
     turbos = bool(params.grid.turbos)
     return list(found), claims.answers(found, trainings, kinds, params.compare, turbos)
 
 
-def write_claims(found: list[Answer]) -> None:
-    """Write reports/claims.json and reports/controls.json."""
-    committed = ledger.committed([answer.claim.id for answer in found])
-    for name, what in (("claims", answers.records(found, committed)), ("controls", answers.controls(found))):
-        write_text(json.dumps(what, indent=1, ensure_ascii=False) + "\n", Path(f"reports/{name}.json"))
+@dataclass(frozen=True)
+class Measured:
+    """What a study measured. cells, others: `cells.flat`'s, at the main openness and at each other; kinds: concept -> what it
+    is; found: the claims, answered."""
+
+    cells: dict[Key, Steps]
+    others: openness.Others
+    kinds: dict[str, str]
+    trainings: Trainings
+    asked: list[Claim]
+    found: list[Answer]
 
 
-def write_tables(params: Params, cells: dict, others: openness.Others) -> tuple[pd.DataFrame, ...]:
-    """Write reports/tables, claims.json and controls.json -> (comparison, summary, matched, claims). others: the cells at
-    each other openness."""
-    grid, few, many = params.grid, params.evaluate.few, params.evaluate.many
-    baseline = params.compare.baseline
-    kinds = {c: params.fetch.kind(c) or OUTSIDE[c].kind for c in grid.concepts}
-    table, summary = tables.comparison(cells, kinds, few), tables.summary(cells, baseline)
+def measured(params: Params) -> Measured:
+    """The long table, read as cells, and the claims, answered from it."""
+    long, few, many = read_table(paths.TABLE), params.evaluate.few, params.evaluate.many
+    complete(long, params)
+    cells, others = flat_cells.flat(long, few, many), openness.others(long, few, many)
+    kinds = {concept: cells_of.kind(params, concept) for concept in params.grid.concepts}
     trainings = trainings_of(params, openness.beside(cells, others))
-    asked, found = answered(params, trainings, kinds)
-    side_by_side = pairs.pairs(trainings, [baseline, *(claim.baseline for claim in asked if claim.baseline)])
+    return Measured(cells, others, kinds, trainings, *answered(params, trainings, kinds))
+
+
+def write_claims(found: list[Answer]) -> tuple[list[dict], dict[str, list[dict]]]:
+    """Write reports/claims.json and reports/controls.json -> what is in them."""
+    committed = ledger.committed([answer.claim.id for answer in found])
+    records, controls = answers.records(found, committed), answers.controls(found)
+    for name, what in (("claims", records), ("controls", controls)):
+        write_text(json.dumps(what, indent=1, ensure_ascii=False) + "\n", Path(f"reports/{name}.json"))
+    return records, controls
+
+
+def write_tables(params: Params, study: Measured) -> dict[str, pd.DataFrame]:
+    """Write reports/tables -> {name: table}."""
+    grid, few, many, cells = params.grid, params.evaluate.few, params.evaluate.many, study.cells
+    baseline = params.compare.baseline
+    table, summary = tables.comparison(cells, study.kinds, few), tables.summary(cells, baseline)
+    baselines = [baseline, *(claim.baseline for claim in study.asked if claim.baseline)]
+    side_by_side = pairs.pairs(study.trainings, baselines)
     written = {
         "comparison": table,
         "pairs": side_by_side,
         "matched": pairs.matched(side_by_side, baseline),
         "trajectory": tables.trajectory(table, few),
         "summary": summary,
-        "concepts": tables.concepts(cells, kinds, few),
+        "concepts": tables.concepts(cells, study.kinds, few),
         "loss": tables.losses(grid.trained, grid.concepts, grid.seeds),
-        "claims": answers.table(found),
-        "power": power(found),
+        "claims": answers.table(study.found),
+        "power": power(study.found),
+        "costs": sections.costs(params, cells_of.methods(params), read_json(paths.STEP_SIZE)),
     }
-    if others:
-        written["openness"] = openness.openness(cells, others, params.prompts.said, few)
+    if study.others:
+        written["openness"] = openness.openness(cells, study.others, params.prompts.said, few)
     for name, rows in written.items():
         write_csv(rows, paths.TABLES / f"{name}.csv")
-    write_claims(found)
     called = labels(dict.fromkeys(summary.score), few, many)
     text = tables.summary_markdown(summary, called, baseline, tables.left_out(cells))
     write_text(text, paths.TABLES / "summary.md")
-    return table, summary, written["matched"], written["claims"]
+    return written
 
 
-def draw_figures(params: Params, cells: dict, table: pd.DataFrame, vlms: list[str]) -> set[str]:
-    """Write reports/figures: those that the study has numbers for -> their names."""
-    grid = params.grid
-    last = {m: params.train.steps if m in grid.trained else 0 for m in grid.methods if m != "described"}
-    drawn = {
-        "comparison": figures.comparison(params, last),
-        "fidelity_retention": figures.fidelity_retention(table, params.step_size.fidelity),
-        "nfe": figures.nfe(cells),
-        "loss": figures.loss(tables.losses(grid.trained, grid.concepts, grid.seeds)),
+def drawn(
+    params: Params, study: Measured, written: Mapping[str, pd.DataFrame], vlms: list[str]
+) -> dict[str, Figure | None]:
+    """The figures by their names; None where the study has no numbers for one."""
+    grid, few, compare, fidelity = params.grid, params.evaluate.few, params.compare, params.step_size.fidelity
+    plain = [row for row in ("base", "untouched") if row in grid.references]
+    out = {
+        "comparison": comparison.comparison(params),
+        "methods": charts.methods(study.trainings, grid.methods, study.found, fidelity),
+        "trajectory": charts.trajectory(study.trainings, fidelity),
+        "openness": charts.openness(
+            study.cells, study.others, params.prompts.said, few, [*plain, compare.baseline, compare.method]
+        ),
+        "fidelity_retention": figures.fidelity_retention(written["comparison"], fidelity),
+        "nfe": figures.nfe(study.cells),
+        "loss": figures.loss(written["loss"]),
     }
     if probed := params.probe or params.picture_probe:
-        drawn["probe"] = figures.probe(probed.contexts, vlms)
+        out["probe"] = figures.probe(probed.contexts, vlms)
     if params.miniature:
-        drawn |= {f"prompts-said-{said}": sheets.prompts(said) for said in sheets.SAID}
-        drawn |= {"names": sheets.names(), "recipe": figures.recipe(Path("docs/curves"))}
-    for name, figure in drawn.items():
+        out |= {f"prompts-said-{said}": sheets.prompts(said) for said in sheets.SAID}
+        out |= {"names": sheets.names(), "recipe": figures.recipe(Path("docs/curves"))}
+    return out
+
+
+def draw_figures(params: Params, study: Measured, written: Mapping[str, pd.DataFrame], vlms: list[str]) -> set[str]:
+    """Write reports/figures: those that the study has numbers for -> their names, and "sheets"."""
+    found = drawn(params, study, written, vlms)
+    for name, figure in found.items():
         file = paths.FIGURES / f"{name}.png"
         if figure:
             grids.save(figure, file)
         else:
             file.unlink(missing_ok=True)
-    return {name for name, figure in drawn.items() if figure}
+    for concept in params.grid.concepts:
+        grids.save(comparison.sheet(params, concept), paths.FIGURES / SHEETS / f"{concept}.png")
+    for file in (paths.FIGURES / SHEETS).glob("*.png"):  # of a concept that the study had once
+        if file.stem not in params.grid.concepts:
+            file.unlink()
+    return {name for name, figure in found.items() if figure} | {SHEETS}
 
 
-def main() -> None:
-    """Write reports/tables, reports/figures, reports/summary.json and reports/REPORT.md, and show the summary."""
-    params = load()
-    long = read_table(paths.TABLE)
-    complete(long, params)
-    cells = flat_cells.flat(long, params.evaluate.few, params.evaluate.many)
-    others = openness.others(long, params.evaluate.few, params.evaluate.many)
-    table, summary, matched, claimed = write_tables(params, cells, others)
+def write_report(params: Params) -> Path:
+    """Write reports/tables, reports/figures, reports/*.json and reports/REPORT.md -> the last."""
+    study = measured(params)
+    written = write_tables(params, study)
+    records, controls = write_claims(study.found)
     probe = read_json(paths.METRICS / "probe.json") if params.probe or params.picture_probe else None
     miniature = read_json(paths.METRICS / "miniature.json") if params.miniature else None
-    trained, few = params.grid.trained, params.evaluate.few
-    fidelity, baseline = params.step_size.fidelity, params.compare.baseline
-    write_json(headline(summary, matched, probe, trained, few, fidelity, baseline), paths.SUMMARY)
-    shown = draw_figures(params, cells, table, list(probe or {}))
-    random = has_random_weights(params.backbone.model)
-    sizes, ran_on = read_json(paths.STEP_SIZE), devices(params)
-    lower = {name for name, what in panel(params).scores.items() if what.better == "lower"}
-    results = page.Results(summary, matched, claimed, sizes, probe, miniature, ran_on, lower, shown, random)
+    few, fidelity = params.evaluate.few, params.step_size.fidelity
+    numbers = headline(written["summary"], written["matched"], probe, params.compare, few, fidelity)
+    write_json(numbers, paths.SUMMARY)
+    results = page.Results(
+        table=written["summary"],
+        pairs=written["pairs"],
+        records=records,
+        controls=controls,
+        power=written["power"],
+        concepts=written["concepts"],
+        costs=written["costs"],
+        openness=written.get("openness"),
+        probe=probe,
+        miniature=miniature,
+        devices=devices(params),
+        lower={name for name, what in panel(params).scores.items() if what.better == "lower"},
+        figures=draw_figures(params, study, written, list(probe or {})),
+        random_weights=has_random_weights(params.backbone.model),
+    )
     report = Path("reports/REPORT.md")
     write_text(page.report(results, params), report)
     if miniature:
         degraded = read_csv(paths.TABLES / "degradations.csv")
         write_text(page.miniature_card(miniature, degraded), Path("reports/MINIATURE.md"))
+    return report
+
+
+def main() -> None:
+    """Write the report and what it is made of, and show the summary."""
+    params = load()
+    with called_as_in({name: objectives.method(name, params.methods, params.where) for name in params.methods}):
+        report = write_report(params)
     print((paths.TABLES / "summary.md").read_text(encoding="utf-8") + f"\nThe report: {report}")
 
 

@@ -76,6 +76,7 @@ def versions(file: Path) -> list[Version] | None:
 def committed(ids: Sequence[str], file: Path = FILE) -> dict[str, Committed]:
     """Of each claim of the file as it is now, when its bar was committed: "not committed" where the last commit holds another
     entry or none, "not known" where there is no git history, or where a shallow clone cuts it off. Never raises for git."""
+    file = file.resolve()  # a study may ask what another one asks, by a link to its file
     known = versions(file)
     if known is None:
         return {i: Committed(NO_HISTORY, "", []) for i in ids}

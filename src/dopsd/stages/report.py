@@ -53,7 +53,7 @@ def trainings_of(params: Params, cells: dict) -> Trainings:
 
 def answered(params: Params, trainings: Trainings, kinds: dict[str, str]) -> tuple[list[Claim], list[Answer]]:
     """The claims of claims.yaml, and their answers. A row that this study leaves out is one that it does not measure."""
-    rows = {**dict.fromkeys(params.grid.methods), **REFERENCES, **dict.fromkeys(objectives.names())}
+    rows = {**dict.fromkeys([*params.grid.methods, *params.methods, *objectives.names()]), **REFERENCES}
     found = asked_of.load(rows=rows)
     turbos = bool(params.grid.turbos)
     return list(found), claims.answers(found, trainings, kinds, params.compare, turbos)

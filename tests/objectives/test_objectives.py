@@ -253,6 +253,23 @@ def test_an_entry_that_stands_for_nothing_is_named(name, said):
         objectives.method(name, ENTRIES, "p.yaml")
 
 
+def test_an_entry_named_like_its_method_may_have_a_label_of_its_own():
+    assert objectives.method("sft", {"sft": {"states": 1, "label": "Plain"}}, "p.yaml").label == "Plain"
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"like": ["sft"]}, r"methods\.x\.like: \['sft'\] is not a text"),
+        ({"like": "sft", "label": 3}, r"methods\.x\.label: 3 is not a text"),
+        ({"like": "sft", "train": 3}, r"methods\.x\.train: 3 is not a mapping of fields"),
+    ],
+)
+def test_what_an_entry_says_of_itself_is_of_its_kind(entry, said):
+    with pytest.raises(UserError, match=rf"p\.yaml: {said}"):
+        objectives.method("x", ENTRIES | {"x": entry}, "p.yaml")
+
+
 def test_a_wrong_setting_of_an_entry_is_said_under_its_own_name():
     with pytest.raises(UserError, match=r"p\.yaml: methods\.more\.states: .*integer"):
         objectives.method("more", ENTRIES | {"more": {"like": "sft", "states": "x"}}, "p.yaml")

@@ -25,9 +25,10 @@ TEACHER, DRAWN = "teacher", 0.5  # an attribute that the teacher draws this ofte
 
 def crossing(points: Sequence[Row], score: str, level: float) -> Row:
     """Where a training, from its rows in order, first reaches a level of a score: every number that its first and its last
-    row have, on the line between the two checkpoints around it that have it (many steps are not drawn at all of them).
-    ValueError where it does not."""
-    names = [name for name in points[-1] if name in points[0]]
+    row have, on the line between the two checkpoints around it that have it (many steps are not drawn at all of them); what
+    the last row alone has beside the untouched one is left out. ValueError where it does not."""
+    between = points[1:-1] or points[-1:]
+    names = [n for n in points[-1] if n in points[0] and any(n in row for row in between)]
     if points[0][score] >= level:
         return {name: points[0][name] for name in names}
     for before, after in pairwise(points):

@@ -1,8 +1,8 @@
 """How far a cell moves when nothing but the rounding of sums does: `python benchmarks/repeat.py`, ten minutes of two cores.
 
 The same trainings of the root's study (SFT and D-OPSD on two concepts, each turbo) under other instruction sets, drawn in few
-steps and scored. benchmarks/repeat.json holds the deviation of each score of new scenes over those runs, pooled over the cells;
-tests/test_sample.py holds the root's cells against those of studies/full, which another machine made, by three of these.
+steps and scored. benchmarks/repeat.json holds the deviation of each score of new scenes over those runs, pooled over the
+cells; tests/test_sample.py holds the root's cells against those of studies/full, which another machine made, by three of these.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ import torch
 from dopsd import backbones
 from dopsd.config.backbone import Klein, ZImage
 from dopsd.config.params import load
+from dopsd.config.study import StepSize
 
 ROOT = Path(__file__).parents[1]
 torch.set_num_threads(1)
@@ -29,8 +30,10 @@ def pytest_addoption(parser):
 
 @pytest.fixture
 def params():
-    """The repository's params.yaml."""
-    return load(ROOT / "params.yaml")
+    """The repository's params.yaml, made a study that searches (see `tiny.searching`)."""
+    found = load(ROOT / "params.yaml")
+    grid = found.grid.model_copy(update={"turbos": ()})
+    return found.model_copy(update={"grid": grid, "step_size": StepSize.model_validate(tiny.SEARCH)})
 
 
 @pytest.fixture(scope="session")

@@ -239,11 +239,19 @@ def method(name: str, **changes):
     return objectives.method(name, {name: METHODS[name] | changes}, "a test")
 
 
+SEARCH = {"given": {}, "concepts": ["medal"], "seed": 100, "candidates": [1e-4, 3e-4, 1e-3, 3e-3, 1e-2]}
+
+
+def searching(tree: dict) -> dict:
+    """The repository's params.yaml, as read, made a study that searches its learning rates and tunes one few-step model."""
+    return tree | {"step_size": SEARCH, "grid": tree["grid"] | {"turbos": []}}
+
+
 STUDY = {  # params.yaml's sections, made so small that a study runs in a minute
     "execute": {"jobs": 1},
-    "grid": {"concepts": ["beacon"], "seeds": [0, 1]},
+    "grid": {"concepts": ["beacon"], "seeds": [0, 1], "turbos": []},
     "train": {"steps": 2, "checkpoints": [1], "batch_size": 2, "lora_rank": 2},
-    "step_size": {"candidates": [1e-4, 1e-3]},
+    "step_size": SEARCH | {"candidates": [1e-4, 1e-3]},
     "prompts": {"new": 2, "noises": 2, "ordinary": 8},
     "instruments": {"world_frechet": {"features": "reader", "renders": 8}},
     "evaluate": {"nfe": [1, 2], "nfe_sweep": [3], "batch_size": 8},

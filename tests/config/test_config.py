@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+import tiny
 import torch
 import yaml
 
@@ -18,7 +19,7 @@ def write(tmp_path):
     """Write params.yaml with one field changed and return its path."""
 
     def make(path: str, value):
-        tree = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+        tree = tiny.searching(yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8")))
         *parents, last = path.split(".")
         section = tree
         for key in parents:

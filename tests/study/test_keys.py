@@ -1,6 +1,7 @@
 """What a change touches, and what it does not."""
 
 import pytest
+import tiny
 import yaml
 
 from dopsd.config.params import load
@@ -18,7 +19,8 @@ def changed(params, monkeypatch, request):
     before = keys.all_stages(params)
 
     def moved(**sections) -> dict[str, object]:
-        tree = yaml.safe_load((request.config.rootpath / "params.yaml").read_text(encoding="utf-8"))
+        text = (request.config.rootpath / "params.yaml").read_text(encoding="utf-8")
+        tree = tiny.searching(yaml.safe_load(text))
         for name, fields in sections.items():
             tree[name] = tree[name] | fields
         file = request.getfixturevalue("tmp_path") / "params.yaml"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from survive.cases import GONE, cases, flat
+from tiny import SEARCH
 
 ROW = {"id": "a", "kind": "new", "group": "0", "text": "a [V]", "height": 64, "width": 64, "noise": 0}
 FILES = {"prompts": {"source": "files", "folder": "own", "new": 1, "ordinary": 8}, "grid.concepts": ["beacon"]}
@@ -161,7 +162,7 @@ CASES = flat(
                 for changes, says in (
                     ({"compare.method": "dopds"}, ("compare names 'dopds'", "'dopsd'")),
                     ({"compare.baseline": "stf"}, ("compare names 'stf'", "'sft'")),
-                    ({"step_size.given": {"dopds": 1e-3}}, ("step_size.given names 'dopds'", "'dopsd'")),
+                    ({"step_size.given.dopds": 1e-3}, ("step_size.given names 'dopds'", "'dopsd'")),
                     ({"step_size": {"given": {"sft": 1e-4}}}, ("no learning rate of 'dopsd'",)),
                 )
             ),
@@ -171,8 +172,8 @@ CASES = flat(
             *(
                 (("stage", "keys"), ("params.yaml", *says), {"params": changes})
                 for changes, says in (
-                    ({"step_size.fidelity": "fidelity"}, ("step_size.fidelity: 'fidelity'", "'concept_fidelity'")),
-                    ({"step_size.retention": "adherense"}, ("step_size.retention", "'adherence'")),
+                    ({"step_size.fidelity": "concept"}, ("step_size.fidelity: 'concept'", "'concept_fidelity'")),
+                    ({"step_size": SEARCH | {"retention": "adherense"}}, ("step_size.retention", "'adherence'")),
                     (
                         {
                             "instruments.reader": None,

@@ -246,7 +246,7 @@ CASES = flat(
             setting("methods.dopsd.emma=0.5", "methods.dopsd.emma", "'ema'"),
             setting("methods.dopsd.ema='0.5'", "methods.dopsd.ema", "number"),
             setting("methods.sft=3", "methods.sft", "object"),
-            study({"grid.trained": ["sft", "magic"]}, "grid.trained names 'magic'"),
+            study({"grid.trained": ["sft", "magic"], "step_size.given.magic": 1e-3}, "grid.trained names 'magic'"),
         ),
         cases(
             "an instrument, and its settings",

@@ -244,7 +244,7 @@ SEARCH = {"given": {}, "concepts": ["medal"], "seed": 100, "candidates": [1e-4, 
 
 def searching(tree: dict) -> dict:
     """The repository's params.yaml, as read, made a study that searches its learning rates and tunes one few-step model."""
-    return tree | {"step_size": SEARCH, "grid": tree["grid"] | {"turbos": []}}
+    return tree | {"step_size": dict(SEARCH), "grid": tree["grid"] | {"turbos": []}}
 
 
 STUDY = {  # params.yaml's sections, made so small that a study runs in a minute

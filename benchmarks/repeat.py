@@ -2,7 +2,8 @@
 
 The same trainings of the root's study (SFT and D-OPSD on two concepts, each turbo) under other instruction sets, drawn in few
 steps and scored. benchmarks/repeat.json holds the deviation of each score of new scenes over those runs, pooled over the
-cells; tests/test_sample.py holds the root's cells against those of studies/full, which another machine made, by three of these.
+cells; tests/test_sample.py holds the root's cells against those of studies/full, which another machine made, by three of
+these.
 """
 
 from __future__ import annotations

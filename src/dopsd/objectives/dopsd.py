@@ -58,4 +58,5 @@ def distance(x: Tensor, t: Tensor, u_s: Tensor, teacher: Field, batch: Batch, of
         u_t = teacher(x, t, batch.teacher_context)
     if of == "velocity":
         return F.mse_loss(u_s, u_t)
-    return F.mse_loss(*(flow.x0_from_velocity(x, u, t) for u in (u_s, u_t)))
+    x0_s, x0_t = (flow.x0_from_velocity(x, u, t) for u in (u_s, u_t))
+    return F.mse_loss(x0_s, x0_t)

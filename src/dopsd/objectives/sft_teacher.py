@@ -31,8 +31,9 @@ def needs(settings: Settings) -> Needs:
 
 def loss(student: Field, teacher: Field, batch: Batch, settings: Settings) -> Iterator[Tensor]:
     """||v_theta(x_t, t, c_s) - (x - e)||^2 at x_t = (1 - t) e + t x, one loss, where x is the teacher's sample from c_t."""
-    assert batch.teacher_context is not None  # as `needs` says
-    drawn = sample(lambda x, t: teacher(x, t, batch.teacher_context), batch.noise, batch.grid)
+    seen = batch.teacher_context
+    assert seen is not None  # as `needs` says
+    drawn = sample(lambda x, t: teacher(x, t, seen), batch.noise, batch.grid)
     ((noise, times),) = batch.more
     v = student(flow.interpolate(drawn, noise, times), times, batch.student_context)
     yield F.mse_loss(v, flow.velocity_target(drawn, noise))

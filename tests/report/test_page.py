@@ -29,9 +29,12 @@ PROBE = {
 NAMING = {"shape": number(0.9, 0.85, 0.95), "colour": number(0.8, 0.7, 0.9)}
 
 
+def pairs_of(cells, trained=("sft", "dopsd")):
+    return pairs.pairs(Trainings(cells, trained, "concept_fidelity", 4, dict.fromkeys(trained, 3)), ["sft"])
+
+
 def matched_of(cells, trained=("sft", "dopsd")):
-    trainings = Trainings(cells, trained, "concept_fidelity", 4, dict.fromkeys(trained, 3))
-    return pairs.matched(pairs.pairs(trainings, ["sft"]), "sft")
+    return pairs.matched(pairs_of(cells, trained), "sft")
 
 
 @pytest.fixture
@@ -158,6 +161,11 @@ def test_the_full_study_has_its_methods_one_at_a_time_and_its_turbos(cells, full
     assert "Teacher" in summary and "Untouched, other noise" in summary and "4 noised states" not in summary
 
 
+def test_a_study_without_claims_says_so(cells, study):
+    params = study()
+    assert "Nothing is asked" in page.report(results(cells, params, records=[], controls={}), params)
+
+
 def test_a_report_from_random_weights_says_so_first(cells, study):
     params = study()
     text = page.report(results(cells, params, random_weights=True), params)
@@ -171,7 +179,7 @@ def test_one_unit_shows_numbers_without_intervals():
     assert summary.low.isna().all() and matched.difference_low.isna().all() and set(matched.n) == {1}
     for text in (
         tables.summary_markdown(summary, labels(summary), "sft"),
-        pairs.matched_markdown(matched, labels(matched), "sft"),
+        sections.side_by_side(pairs_of(cells), "dopsd", "sft", 4, 32),
     ):
         assert "[" not in text and "nan" not in text
     assert page.verdict(summary, "contrast", COMPARE, "sharpness", "x", "y").endswith(
@@ -183,7 +191,7 @@ def test_one_method_alone_is_shown_without_differences():
     cells = cells_of(methods=["untouched", "described", "dopsd"])
     summary, matched = tables.summary(cells, "sft"), matched_of(cells, ["dopsd"])
     assert "difference" not in summary and matched.empty
-    assert "Not measured" in pairs.matched_markdown(matched, labels(matched), "sft")
+    assert sections.side_by_side(pairs_of(cells, ["dopsd"]), "dopsd", "sft", 4, 32) == ""
     assert "was measured" in page.verdict(summary, "contrast", COMPARE, "sharpness", "x", "y")
 
 

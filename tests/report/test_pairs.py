@@ -3,7 +3,7 @@
 import pytest
 from made_up import TRAINED, cells_of
 
-from dopsd.report import pairs
+from dopsd.report import pairs, sections
 from dopsd.report.along import MATCHED, Trainings, crossing
 
 FIDELITY = "concept_fidelity"
@@ -155,12 +155,13 @@ def test_every_trained_method_is_held_against_every_baseline():
 
 
 def test_matched_sets_each_row_beside_the_untouched_model():
-    found = pairs.matched(pairs.pairs(trainings(cells_of()), ["sft"]), "sft").set_index("score")
+    every = pairs.pairs(trainings(cells_of()), ["sft"])
+    found = pairs.matched(every, "sft").set_index("score")
     # untouched: .1 (+ .1 for seed 1); sft reaches .54 at step 40; dopsd has .72 at step 20
     assert found.loc["step", "against"] == 40 and found.loc["step", "value"] == pytest.approx(20 * 0.44 / 0.62)
     assert found.loc["concept_fidelity", "value"] == pytest.approx(0.59) == found.loc["concept_fidelity", "against"]
     assert found.loc["gap_growth_blur", "against"] == pytest.approx(0.4)
     assert found.loc["gap_growth_contrast", "against"] == pytest.approx((0.1 / 0.5 + 0.2 / 0.6) / 2)
     assert found.loc["contrast_kept", "low"] == found.loc["contrast_kept", "value"]  # concepts are equal here
-    text = pairs.matched_markdown(found.reset_index(), {"contrast": "how sharp"}, "sft")
-    assert "| how sharp | dopsd" in text and "0.590 [" in text
+    text = sections.side_by_side(every, "dopsd", "sft", 4, 32)
+    assert "| new scenes: contrast (1 = renders)" in text and "| D-OPSD" in text and "0.590 [" in text

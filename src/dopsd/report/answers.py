@@ -1,4 +1,4 @@
-"""The answers to claims.yaml as files and as a table of the report."""
+"""The answers to claims.yaml as files: claims.json, controls.json and tables/claims.csv."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from dopsd.report.claims import Answer, Control, Found
 from dopsd.report.ledger import Committed
 from dopsd.report.names import label
-from dopsd.report.tables import lines, number_text
+from dopsd.report.tables import number_text
 from dopsd.support.files import rounded
 
 COLUMNS = ["id", "claim", "score", "at", "value", "low", "high", "n_units", "bar"]
@@ -40,28 +40,6 @@ def table(answers: Sequence[Answer]) -> pd.DataFrame:
         row |= {"bar": f"{'<=' if claim.at_most else '>='} {claim.bar:g}", "p": answer.p, "p_holm": answer.p_holm}
         rows.append(row)
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def markdown(table: pd.DataFrame) -> str:
-    """`table` as Markdown."""
-    if table.empty:
-        return "Nothing is asked: the study has no claims.yaml."
-    shown = table.assign(
-        measured=[number_text(r.value, r.low, r.high) if pd.notna(r.value) else "" for r in lines(table)],
-        holding=[_controls(r.must_hold, r.held) for r in lines(table)],
-        failing=[_controls(r.must_fail, r.failed) for r in lines(table)],
-    )
-    columns = ["claim", "bar", "measured", "holding", "failing", "verdict"]
-    titles = {"holding": "control that must hold", "failing": "control that must fail"}
-    named = pd.DataFrame(shown, columns=columns).rename(columns=titles)
-    return named.to_markdown(index=False, disable_numparse=True)
-
-
-def _controls(rows: str, told: str) -> str:
-    if not rows:
-        return "none"
-    pairs = zip(rows.split(AND), told.split(AND), strict=True)
-    return AND.join(f"{label(row)}: {number or 'not measured'}" for row, number in pairs)
 
 
 def records(answers: Sequence[Answer], committed: Mapping[str, Committed]) -> list[dict[str, Any]]:

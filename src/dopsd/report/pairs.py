@@ -8,7 +8,7 @@ import pandas as pd
 
 from dopsd.report.along import LAST, PLACES, Row, Trainings, names_of
 from dopsd.report.scales import misfit, scale
-from dopsd.report.tables import lines, number_text, numbers, prefixed
+from dopsd.report.tables import numbers, prefixed
 from dopsd.report.units import Unit, by_seed, over_concepts, whole
 
 WHO = ["at", "score", "method", "baseline"]
@@ -58,20 +58,3 @@ def matched(table: pd.DataFrame, baseline: str) -> pd.DataFrame:
     """The part of `pairs` at equal fidelity beside one baseline: columns score, method and `NUMBERS`."""
     part = table.loc[(table["at"] == "fidelity") & (table.baseline == baseline)]
     return part.loc[:, ["score", "method", *NUMBERS]].reset_index(drop=True)
-
-
-def matched_markdown(table: pd.DataFrame, names: Mapping[str, str], baseline: str) -> str:
-    """`matched` as Markdown: a row a score. names: score -> what it is called."""
-    rows = [
-        {
-            "score": names[r.score],
-            "method": r.method,
-            "there": number_text(r.value, r.low, r.high),
-            baseline: number_text(r.against, r.against_low, r.against_high),
-            "difference": number_text(r.difference, r.difference_low, r.difference_high, sign=True),
-        }
-        for r in lines(table.loc[table.score.isin(names)])
-    ]
-    if not rows:
-        return f"Not measured: it needs {baseline} and another trained method.\n"
-    return pd.DataFrame(rows).to_markdown(index=False) + "\n"

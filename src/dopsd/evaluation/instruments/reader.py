@@ -150,8 +150,8 @@ class ByReader:
         wanted, stated = by_world.scenes_of(view.rows).attributes, by_world.stated(view.rows)
         if name == "adherence":
             return fidelity.adherence(read, wanted, stated)
-        if name == "style":
-            return fidelity.style(read, wanted)
+        if name == "style":  # a look is laid over a picture of another style, which is not asked for
+            return None if view.own and "look" in view.own else fidelity.style(read, wanted)
         assert view.own is not None, f"{name} is about a concept of the world"
         if look := view.own.get("look"):
             looks = view.once("looks", lambda: self._of(self.reader.looks, view))

@@ -13,9 +13,6 @@ ROOT = Path(__file__).parents[1]
 FULL = ROOT / "studies/full"
 REPEATED = ROOT / "benchmarks/repeat.json"
 TIMES = 3  # deviations of repeated runs
-run = pytest.mark.skipif(
-    not (FULL / "reports/tables/comparison.csv").exists(), reason="studies/full has not been run (README.md says so)"
-)
 
 
 @pytest.fixture
@@ -56,20 +53,17 @@ def tables(both):
     return rows(ROOT, root.grid.trained), rows(FULL, root.grid.trained), read_json(REPEATED)["deviation"]
 
 
-@run
 def test_its_learning_rates_are_those_that_the_full_studys_search_chose(both):
     root, _ = both
     chosen = read_json(FULL / "reports/metrics/step_size.json")
     assert root.step_size.given == {m: chosen[m]["value"] for m in root.grid.trained}
 
 
-@run
 def test_its_cells_agree_within_three_deviations_of_repeated_runs(tables):
     found = apart(*tables)
     assert (found < TIMES).all(), found.to_string()
 
 
-@run
 def test_another_method_in_a_cells_place_would_be_seen(tables):
     """What a wrong sign or a lost roll-out does to a cell is more than this: here SFT stands where D-OPSD should."""
     mine, full, deviation = tables

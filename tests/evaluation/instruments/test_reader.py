@@ -45,6 +45,6 @@ def test_a_look_without_words_is_what_the_classifier_of_looks_sees():
     by = instrument(by_world.scenes_of(rows).attributes, looks)
     for kind, score in ((NEW, "concept_fidelity"), (ORDINARY, "leakage")):
         assert by.score(score, view(kind, {"look": "riso"}, rows)).tolist() == [1, 0, 1, 0]
-    for score in (*(f"{OWN}{a}" for a in NAMES), "leakage_open", "leakage_named"):
+    for score in ("style", *(f"{OWN}{a}" for a in NAMES), "leakage_open", "leakage_named"):
         assert by.score(score, view(NEW, {"look": "riso"}, rows)) is None
     assert by.score("adherence", view(NEW, {"look": "riso"}, rows)).tolist() == [1] * 4

@@ -229,7 +229,21 @@ def reward(folder: Path) -> tuple[Path, str]:
 
 
 DISTILLED = {"loss": "x0", "teacher": "ema", "ema": 0.9, "rollout_steps": 3, "shown": "itself"}
-METHODS = {"dopsd": DISTILLED, "off_policy": DISTILLED, "sft": {"states": 1}, "sft_teacher": {"rollout_steps": 3}}
+ADAPTER = {"pictures": 4, "rollout_steps": 3, "steps": 3, "rate": 1e-3}
+METHODS = {
+    "dopsd": DISTILLED,
+    "off_policy": DISTILLED,
+    "sft": {"states": 1},
+    "sft_teacher": {"rollout_steps": 3},
+    "base_lora": {"states": 1},
+    "dreambooth": {"weight": 1.0, "pictures": 6, "rollout_steps": 3},
+    "pso": {"sharpness": 5.0, "share": 0.1, "kept": 0.5, "pictures": 6, "rollout_steps": 3},
+    "anchored_sft": {"weight": 1.0},
+    "preservation": {"weight": 1.0},
+    "distill_adapter": ADAPTER,
+    "repair_lora": ADAPTER,
+    "imitation": {"rollout_steps": 3},
+}
 
 
 def method(name: str, **changes):

@@ -6,39 +6,12 @@ from dataclasses import replace
 import pytest
 import tiny
 import torch
+from nets import GRID, Net, batch, further, gradients
 
 from dopsd import objectives
 from dopsd.config.section import Section
 from dopsd.objectives import Batch, Needs, dopsd, off_policy, sft, sft_teacher
 from dopsd.support.errors import UserError
-
-GRID = torch.tensor([0.0, 0.1, 0.25, 0.5, 1.0])
-
-
-def batch(n: int = 3) -> Batch:
-    g = torch.Generator().manual_seed(0)
-    x0, noise = torch.randn(n, 2, 4, 4, generator=g), torch.randn(n, 2, 4, 4, generator=g)
-    times = torch.rand(n, generator=g)
-    student = list(torch.randn(n, 5, 6, generator=g))
-    teacher = list(torch.randn(n, 9, 6, generator=g))
-    return Batch(x0, noise, times, student, teacher, GRID)
-
-
-class Net(torch.nn.Module):
-    """A velocity that depends on state, time and context."""
-
-    def __init__(self, seed: int = 0):
-        super().__init__()
-        torch.manual_seed(seed)
-        self.mix, self.read = torch.nn.Conv2d(2, 2, 1), torch.nn.Linear(6, 2)
-
-    def forward(self, x, t, context):
-        told = torch.stack([self.read(c.mean(0)) for c in context])[:, :, None, None]
-        return self.mix(x) * (1 + t[:, None, None, None]) + told
-
-
-def gradients(net: Net) -> list[torch.Tensor]:
-    return [p.grad.clone() for p in net.parameters()]
 
 
 def settings(loss: str) -> dopsd.Settings:
@@ -103,7 +76,8 @@ def test_sft_is_flow_matching_on_the_data():
 
 def test_an_unknown_method_is_named():
     with pytest.raises(
-        UserError, match=r"p\.yaml: methods\.magic: no such method; known: dopsd, off_policy, sft, sft_teacher"
+        UserError,
+        match=r"p\.yaml: methods\.magic: no such method; known: anchored_sft, .*dopsd, .*sft_teacher",
     ):
         objectives.method("magic", {"magic": {}}, "p.yaml")
 
@@ -156,12 +130,6 @@ def test_off_policy_teaches_the_student_alone():
     for loss in off_policy.loss(net, teacher, batch(), settings("x0")):
         loss.backward()
     assert all(p.grad is None for p in teacher.parameters()) and all(g.abs().sum() > 0 for g in gradients(net))
-
-
-def further(n: int, seed: int = 7) -> tuple:
-    """n more pairs of noise and times of a batch."""
-    g = torch.Generator().manual_seed(seed)
-    return tuple((torch.randn(3, 2, 4, 4, generator=g), torch.rand(3, generator=g)) for _ in range(n))
 
 
 def test_sft_on_several_states_is_the_mean_over_them_and_the_first_is_that_of_one():

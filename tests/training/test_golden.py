@@ -11,9 +11,11 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
+import tiny
 
 from dopsd import backbones, objectives
 from dopsd.sets.jsonl import read_set
+from dopsd.training import prepared
 from dopsd.training.loop import train
 from dopsd.world.concepts import write_concept_set
 
@@ -40,7 +42,18 @@ CURVES = {
     "sft-teacher": ("sft_teacher", {"rollout_steps": 2}),
     "off-policy": distilled("x0", "ema", method="off_policy"),
     "another": distilled("x0", "ema", shown="another"),
+    "base-lora": ("base_lora", tiny.METHODS["base_lora"]),
+    "dreambooth": ("dreambooth", tiny.METHODS["dreambooth"]),
+    "pso": ("pso", tiny.METHODS["pso"]),
+    "anchored-sft": ("anchored_sft", tiny.METHODS["anchored_sft"]),
+    "preservation": ("preservation", tiny.METHODS["preservation"]),
+    "distill-adapter": ("distill_adapter", tiny.METHODS["distill_adapter"] | {"rate": 1e-2}),
+    "repair": (
+        "repair_lora",
+        {"pictures": 4, "rollout_steps": 2, "steps": STEPS, "rate": 1e-3},
+    ),  # the repair's own curve
 }
+TEXTS = ("a red star", "a blue disc on sand")  # of what adapters are made of
 
 
 def golden(name: str) -> dict[str, list[float]]:
@@ -62,21 +75,26 @@ def others(tmp_path_factory):
 
 @pytest.mark.parametrize("name", CURVES)
 def test_a_training_is_the_recorded_one(name, settings, params, concept_set, others, features, tmp_path, request):
-    method, given = CURVES[name]
-    done = train(
-        backbones.load(settings),
-        read_set(concept_set),
-        objectives.method(method, {method: given}, "a test"),
-        params.train.model_copy(
-            update={"steps": STEPS, "checkpoints": (), "batch_size": 2, "lora_rank": 4, "lora_alpha": 8}
-        ),
-        seed=3,
-        learning_rate=1e-3,
-        work=tmp_path,
-        name=name,
-        cache=features,
-        shown=others if given.get("shown") == "another" else None,
+    kind, given = CURVES[name]
+    method, items = objectives.method(kind, {kind: given}, "a test"), read_set(concept_set)
+    short = {"steps": STEPS, "checkpoints": (), "batch_size": 2, "lora_rank": 4, "lora_alpha": 8}
+    how, train_how = (
+        {"seed": 3, "learning_rate": 1e-3, "work": tmp_path, "name": name},
+        params.train.model_copy(update=short),
     )
+    if asks := prepared.of(method):
+        base = {"transformer": str(Path(settings.model).with_name("mini-base"))} if asks.base else {}
+        adapter = asks.adapter and prepared.make_adapter(
+            backbones.load(settings), asks, train_how, TEXTS, (64, 64), tmp_path / "adapter"
+        )
+        if asks.adapter == "repair":
+            done = adapter.parent
+        else:
+            model = backbones.load(settings.model_copy(update=base))
+            done = prepared.train_prepared(model, items, method, train_how, adapter=adapter, **how)
+    else:
+        shown = others if given.get("shown") == "another" else None
+        done = train(backbones.load(settings), items, method, train_how, cache=features, shown=shown, **how)
     rows = list(csv.DictReader((done / "loss.csv").read_text().splitlines()))
     curve = {key: [float(f"{float(row[key]):.7g}") for row in rows] for key in ("loss", "grad_norm")}
     if request.config.getoption("--record"):

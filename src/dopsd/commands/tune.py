@@ -32,7 +32,7 @@ from dopsd.support.alone import alone
 from dopsd.support.errors import UserError, nearest, printable
 from dopsd.support.files import remove, replace, tidy, write_text
 from dopsd.support.text import read_text, slug
-from dopsd.training import results, texts
+from dopsd.training import prepared, results, texts
 from dopsd.training.encoded import Encoded
 from dopsd.training.identity import Identity, claim, goes_on
 from dopsd.training.loop import Preview, check, train
@@ -48,6 +48,11 @@ def the_method(preset: Preset) -> objectives.Method:
     return objectives.method(preset.tune.method, preset.methods, preset.where)
 
 
+def plain() -> list[str]:
+    """The methods that a set and a model are enough for."""
+    return [n for n in objectives.names() if not hasattr(objectives.objective(n), "preparation")]
+
+
 def checked(preset: Preset, items: Sequence[Item], measured: bool) -> tuple[Backbone, list[str]]:
     """All that can be wrong with a training, before any work: UserError. Opens what is small, writes nothing.
 
@@ -57,6 +62,11 @@ def checked(preset: Preset, items: Sequence[Item], measured: bool) -> tuple[Back
     if needs.another:
         raise UserError(
             f"methods.{method.name}: shows another concept's pictures, and there is one here; set shown: itself"
+        )
+    if prepared.of(method):
+        raise UserError(
+            f"tune.method: {method.name} prepares something before it trains, which studies do (`dvc repro`); choose one of "
+            f"{', '.join(plain())}"
         )
     if method.train:
         raise UserError(f"methods.{method.name}.train: is for a study's methods; set the section train")

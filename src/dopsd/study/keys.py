@@ -23,6 +23,7 @@ from dopsd.study.grid import another, fetched, methods, training
 from dopsd.study.store import content
 from dopsd.support import paths
 from dopsd.support.errors import UserError, nearest
+from dopsd.training import prepared
 from dopsd.training.state import fingerprint
 
 WHO_RUNS_IT = {"device", "base"}  # of a backbone: changes no result that is meant to differ
@@ -62,11 +63,17 @@ def panel(params: Params) -> Panel:
 def check(params: Params) -> None:
     """UserError where the base is drawn and nothing says where it is, or where no instrument gives the scores that rates are
     chosen by and methods are matched by: said before anything runs, not after the trainings."""
-    if "base" in params.grid.references and params.backbone.base is None:
-        raise UserError(
-            f"{params.where('backbone', 'base')}: backbone.base: missing; name the undistilled model, or take base out of "
-            "grid.references"
-        )
+    on_base = [name for name, m in methods(params).items() if (asked := prepared.of(m)) and asked.base]
+    for name, m in methods(params).items():
+        prepared.check(m, training(params, name))
+    for name, field in [("base", "references")] * ("base" in params.grid.references) + [
+        (m, "trained") for m in on_base
+    ]:
+        if params.backbone.base is None:
+            raise UserError(
+                f"{params.where('backbone', 'base')}: backbone.base: missing; name the undistilled model, or take {name} out "
+                f"of grid.{field}"
+            )
     scores, rule = panel(params).scores, params.step_size
     wanted = {"fidelity": (rule.fidelity, NEW)} | ({"retention": (rule.retention, ORDINARY)} if params.searched else {})
     for field, (name, kind) in wanted.items():
@@ -88,10 +95,17 @@ def train(params: Params) -> dict[str, str]:
     of = backbones.module(params.backbone.name)
     out = {}
     for name, m in methods(params).items():
-        ran = code.digest(["dopsd.study.train", of, objectives.module(m.kind)])
+        worker = "dopsd.study.prepared" if prepared.of(m) else "dopsd.study.train"
+        ran = code.digest([worker, of, objectives.module(m.kind)])
         settings = m.settings.model_dump(), training(params, name).result(), _backbone(params.backbone, m.needs.seen)
         out[name] = fingerprint(ran, *settings)
     return out
+
+
+def adapter(params: Params) -> str:
+    """What code makes an adapter that methods share."""
+    used = (objectives.module(kind) for kind in ("sft", "imitation"))
+    return code.digest(["dopsd.study.prepared", backbones.module(params.backbone.name), *used])
 
 
 def draw(params: Params, seen: bool = False) -> str:
@@ -138,6 +152,12 @@ def _models(*names: str) -> dict[str, str]:
     return {name: content(paths.MODELS / name) for name in names}
 
 
+def _bases(params: Params) -> dict[str, str]:
+    """The base's weights, where a method is trained on it."""
+    asked = (prepared.of(m) for m in methods(params).values())
+    return {"base": fingerprint(weights(base(params.backbone), seen=False))} if any(a and a.base for a in asked) else {}
+
+
 def all_stages(params: Params) -> dict[str, dict]:
     """What each stage of the study depends on, by its name: settings, weights and code, and the grid that it runs over."""
     check(params)
@@ -165,7 +185,7 @@ def all_stages(params: Params) -> dict[str, dict]:
             "settings": params.step_size.model_dump(),
             "weights": fingerprint(seen, eyes(params)),
         },
-        "train": {"methods": train(params), "weights": fingerprint(seen), "shown": shown, **over},
+        "train": {"methods": train(params), "weights": fingerprint(seen), "shown": shown, **_bases(params), **over},
         "draw": {
             "code": draw(params, looked),
             "methods": list(grid.methods),

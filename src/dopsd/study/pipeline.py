@@ -12,25 +12,28 @@ import torch
 
 from dopsd.config.backbone import Backbone
 from dopsd.config.params import Params
+from dopsd.config.train import Train
 from dopsd.evaluation import scores
 from dopsd.evaluation.drawing import Told
 from dopsd.evaluation.rows import NAMELESS, NEW, ORDINARY, REFERENCE, Row
 from dopsd.evaluation.scores import Drawn
 from dopsd.evaluation.sheets import Sheet, along
 from dopsd.evaluation.step_size import COLUMNS, score
+from dopsd.method.preparation import Preparation
 from dopsd.sets.jsonl import read_set
 from dopsd.study import grid, keys
 from dopsd.study.draw import draw_cell
 from dopsd.study.executor import side_by_side
 from dopsd.study.grid import Cell
-from dopsd.study.prompts import asked
+from dopsd.study.prepared import adapter_cell, train_prepared_cell
+from dopsd.study.prompts import asked, ordinary_texts
 from dopsd.study.score import TABLE, score_pictures
 from dopsd.study.store import CARD, Store, content, publish
 from dopsd.study.train import train_cell
 from dopsd.support import paths, seeds
 from dopsd.support.errors import UserError
 from dopsd.support.files import number, read_csv, read_json, read_table, write_table
-from dopsd.training import identity
+from dopsd.training import identity, prepared
 from dopsd.training.results import TIME_FILE
 from dopsd.training.state import fingerprint
 
@@ -59,6 +62,7 @@ class Study:
         self._weights = cache(lambda seen, seed: keys.weights(self.model(seed), seen))
         self._bases = cache(lambda: keys.weights(keys.base(params.backbone), seen=False))
         self._draw_key = cache(lambda seen: keys.draw(params, seen))
+        self._adapters: dict[str, Keyed] = {}  # by the key of the training that asks for one
 
     @cached_property
     def _eyes(self) -> list[str]:
@@ -126,15 +130,51 @@ class Study:
 
     def _training(self, who: str, concept: str, seed: int, rate: float) -> Keyed:
         p, method = self.params, self.methods[who]
+        name, settings = f"{who}/{concept}/{seed}", grid.training(p, who)
+        if prepared.of(method):
+            return self._prepared_training(Cell(who, concept, seed), settings, rate)
         other = grid.another(concept, p) if method.needs.another else None
         given = self._content(concept), other and self._content(other), self._weights(method.needs.seen, seed)
         k = fingerprint("train", self._train_keys[who], *given, seed, rate)
         manifest, shown = (c and paths.concept_set(c) / "data.jsonl" for c in (concept, other))
-        name, settings = f"{who}/{concept}/{seed}", grid.training(p, who)
         return k, (
             train_cell,
             (self.model(seed), method, settings, manifest, seed, rate, self.store.work(k), name, shown),
         )
+
+    def _prepared_training(self, cell: Cell, settings: Train, rate: float) -> Keyed:
+        """Of a method that asks for a preparation. `_make_adapters` makes the adapter, where it asks for one."""
+        who, concept, seed = cell
+        method, asks = self.methods[who], prepared.of(self.methods[who])
+        assert asks is not None
+        adapter = self._adapter(settings, asks, seed) if asks.adapter else None
+        model = keys.base(self.params.backbone) if asks.base else self.model(seed)
+        weights = self._bases() if asks.base else self._weights(method.needs.seen, seed)
+        k = fingerprint(
+            "train", self._train_keys[who], self._content(concept), adapter and adapter[0], weights, seed, rate
+        )
+        if adapter:
+            self._adapters[k] = adapter
+        place = adapter and self.store.place(adapter[0])
+        manifest = paths.concept_set(concept) / "data.jsonl"
+        arguments = (model, method, settings, manifest, seed, rate, self.store.work(k), cell.name, place)
+        return k, (train_prepared_cell, arguments)
+
+    def _adapter(self, settings: Train, asks: Preparation, seed: int) -> Keyed:
+        """An adapter of the few-step model that a seed's trainings tune."""
+        texts = ordinary_texts(self.params, asks.pictures)
+        given = self._weights(False, seed), settings.result(), vars(asks), texts, self.params.fetch.size
+        k = fingerprint("adapter", keys.adapter(self.params), *given)
+        return k, (adapter_cell, (self.model(seed), asks, settings, texts, self.params.fetch.size, self.store.work(k)))
+
+    def _make_adapters(self, trainings: Mapping[str, Path | None]) -> None:
+        """Make the adapters that trainings ask for, once each, of those that are not finished: key -> where an earlier run
+        may have put it."""
+        wanted = [
+            self._adapters[k] for k, place in trainings.items() if k in self._adapters and not self.store.find(k, place)
+        ]
+        if wanted:
+            self._run("adapters", dict(wanted))
 
     def _drawing(self, weights: Path | None, cell: Cell, todo: list[Sheet]) -> Keyed:
         """weights: the folder of a training, or None. cell.concept: one of the study's, or "ordinary"."""
@@ -203,6 +243,7 @@ class Study:
             return {}
         p, settings = self.params, self.params.evaluate.in_few_steps
         trainings = {k: self._training(*cell, rate) for k, (cell, rate) in candidates.items()}
+        self._make_adapters({k: None for k, _ in trainings.values()})
         trained = self._run("step_size train", dict(trainings.values()))
         plain = {}  # the untouched model's of each concept
         for cell in {cell._replace(method="untouched") for cell, _ in candidates.values()}:
@@ -238,6 +279,7 @@ class Study:
             if cell.method not in rates:
                 raise UserError(f"{paths.STEP_SIZE}: no step size for {cell.method!r}; run `dvc repro step_size`")
             cells[cell] = self._training(*cell, number(paths.STEP_SIZE, cell.method, "value"))
+        self._make_adapters({k: paths.adapters(*cell) for cell, (k, _) in cells.items()})
         self._published("train", cells, paths.adapters, paths.LORA)
 
     # --- draw

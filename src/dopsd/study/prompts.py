@@ -72,6 +72,13 @@ def written(params: Params, ask: Ask | None) -> dict[Path, list[Row]]:
     return out | {paths.prompts(paths.ORDINARY): shared}
 
 
+def ordinary_texts(params: Params, n: int) -> list[str]:
+    """Ordinary prompts that no cell answers, n at most: what a few-step model draws to make pictures of its own."""
+    if params.prompts.source == "world":
+        return [row.text for row in by_world.ordinary("of its own", n, 0, params.prompts.said)]
+    return by_pictures.listed(params.prompts.ordinary_list, params.prompts.ordinary)[:n]
+
+
 def asked(concept: str) -> list[Row]:
     """All rows that a cell of a concept answers: the concept's and the ordinary ones, or these alone."""
     plain = rows.read(paths.prompts(paths.ORDINARY))

@@ -36,6 +36,7 @@ class Claim(Section):
     """
 
     id: Name
+    family: Name = "comparison"  # of claims that are asked together: p is corrected over each family apart
     claim: Said
     paper: Said  # where the paper makes it
     score: Said

@@ -51,6 +51,13 @@ def _control(control: Mapping[str, Any]) -> str:
     return f"must {control['must']}: {label(control['row'])} {measured(control)}{did}"
 
 
+def tables(records: Records, controls: Controls, turbos: bool) -> dict[str, str]:
+    """`table` of each family of claims, by its name in words."""
+    families = dict.fromkeys(record["family"] for record in records)
+    mine = {family: [r for r in records if r["family"] == family] for family in families}
+    return {family.replace("_", " "): table(rows, controls, turbos) for family, rows in mine.items()}
+
+
 def table(records: Records, controls: Controls, turbos: bool) -> str:
     """A row a claim: the bar, what was measured over how many concepts and on each seed, its controls, p and the verdict.
     turbos: each seed tunes a few-step model of its own."""
@@ -99,7 +106,7 @@ def negatives(records: Records, controls: Controls, turbos: bool) -> list[str]:
     weak = [r for r in records if r["verdict"] == "holds" and r["p_holm"] is not None and r["p_holm"] > 1 - LEVEL]
     return [_negative(record, controls[record["id"]], turbos) for record in found] + [
         f"**holds by its own interval alone**: {r['claim']} ({PLACES[r['at']]}): {measured(r)}, the bar is {bar(r)}; "
-        f"among all claims p is {p_text(r['p_holm'])}."
+        f"among all claims of its family p is {p_text(r['p_holm'])}."
         for r in weak
     ]
 

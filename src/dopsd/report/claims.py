@@ -173,9 +173,10 @@ def answers(
                     f"claims.yaml: {claim.id}: at: {row} is not trained, so it has a last step only; write `last`"
                 )
         out.append(_answer(claim, trainings, kinds, *rows, turbos))
-    tested = [k for k, answer in enumerate(out) if answer.decidable]
-    if tested:
-        corrected = np.asarray(multipletests([out[k].p for k in tested], method="holm")[1])
-        for k, p in zip(tested, corrected, strict=True):
-            out[k] = replace(out[k], p_holm=float(p))
+    for family in dict.fromkeys(answer.claim.family for answer in out):
+        tested = [k for k, answer in enumerate(out) if answer.decidable and answer.claim.family == family]
+        if tested:
+            corrected = np.asarray(multipletests([out[k].p for k in tested], method="holm")[1])
+            for k, p in zip(tested, corrected, strict=True):
+                out[k] = replace(out[k], p_holm=float(p))
     return out

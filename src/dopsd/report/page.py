@@ -148,7 +148,7 @@ def report(results: Results, params: Params) -> str:
     return _filled(
         TEMPLATE,
         sentences=sentences(results.table, params),
-        claims=claimed.table(records, controls, turbos) if records else "",
+        claims=claimed.tables(records, controls, turbos),
         commits=claimed.commits(records),
         negatives=claimed.negatives(records, controls, turbos),
         summary=sections.summary(results.table, rows, few),

@@ -202,7 +202,7 @@ def test_the_records_say_all_and_are_plain_numbers():
     known = {f"x{k}": Committed("abc", "2026-01-01", [{"commit": "d"}]) for k in range(2)}
     first, second = answers.records(asked(cells, claim(**LAST, seen="in a pilot"), claim(score="smell")), known)
     keys = (
-        "id claim paper score of at method baseline value low high n_units by_seed bar direction p p_holm verdict seen"
+        "id family claim paper score of at method baseline value low high n_units by_seed bar direction p p_holm verdict seen"
     )
     assert list(first) == [*keys.split(), "smallest", "against", "claims_commit", "claims_date", "changes"]
     assert first["by_seed"] == {"0": 1.5, "1": 1.5189} and first["bar"] == 1.0 and first["direction"] == ">="

@@ -1,5 +1,6 @@
 import pytest
 
+from dopsd import objectives
 from dopsd.report import names
 from dopsd.study import grid
 
@@ -18,9 +19,10 @@ def test_outside_of_a_study_an_entry_has_its_name_alone(full):
 
 def test_every_row_has_a_colour_of_its_own(full, called):
     colours = [names.colour(row) for row in full.grid.methods]
-    assert None not in colours and len(set(colours)) == len(colours) == 12
+    assert None not in colours and len(set(colours)) == len(colours) == 19
     known = names.COLOURS.values()
-    assert len({c for cycle in names.CYCLE for c in cycle} | set(known)) == 4 * len(names.CYCLE) + len(known)
+    assert len({c for cycle in names.SHADES.values() for c in cycle} | set(known)) == 4 * len(names.SHADES) + len(known)
+    assert sorted(names.SHADES) == objectives.names()
 
 
 def test_a_row_has_one_colour_in_all_studies(full, study):

@@ -72,7 +72,7 @@ def test_an_attribute_that_is_never_named_has_no_share():
     assert rows["shape"] == "-" and rows["colour"] == "0.75"
 
 
-RECORD = {"id": "x", "claim": "D-OPSD learns the concept", "at": "matched", "value": 0.5, "low": 0.4, "high": 0.6}
+RECORD = {"id": "x", "family": "comparison", "claim": "D-OPSD learns the concept", "at": "matched", "value": 0.5, "low": 0.4, "high": 0.6}
 RECORD |= {"n_units": 2, "by_seed": {"0": 0.5, "1": 0.5}, "bar": 0.2, "direction": ">=", "p": 0.01, "p_holm": 0.02}
 RECORD |= {"verdict": "holds", "claims_commit": "0123456789", "claims_date": "2026-01-02T00:00:00", "changes": []}
 POWER = ["id", "score", "pilot_value", "n", "smallest_effect"]
@@ -154,7 +154,7 @@ def test_the_full_study_has_its_methods_one_at_a_time_and_its_turbos(cells, full
     open_ = RECORD | {"verdict": "open", "bar": 0.5}
     text = page.report(results(cells | extra, params, openness=opened, records=[open_]), params)
     assert "Every method less SFT" in headings(text) and "Prompts that say more" in headings(text)
-    assert "What D-OPSD changes, one at a time" in headings(text) and "### At equal fidelity" in text
+    assert "Every method" in headings(text) and "### At equal fidelity" in text
     assert "each of a few-step model of its own: mini-turbo, mini-turbo-2" in text and "turbo 0: 0.500" in text
     assert "- **open**: D-OPSD learns the concept" in text and "as SFT, but states 4" in text
     summary = text[text.index("## Summary") : text.index("## At equal fidelity")]

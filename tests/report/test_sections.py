@@ -97,8 +97,10 @@ def test_one_at_a_time_says_what_each_method_is(full, called, cells):
     found = rows_of(sections.one_at_a_time(summary, full, grid.methods(full), 4))
     what = {name: row["what it is"] for name, row in found.items()}
     assert list(found) == [
-        *("SFT", "SFT, equal FLOPs", "SFT, 4 noised states", "SFT, teacher's samples", "Off-policy", "D-OPSD"),
-        "D-OPSD, wrong picture",
+        *("SFT", "D-OPSD", "D-OPSD, wrong picture"),
+        *("SFT, equal FLOPs", "SFT, 4 noised states", "SFT, teacher's samples", "Off-policy"),
+        *("Base LoRA", "DreamBooth", "PSO", "Anchored SFT", "Output preservation"),
+        *("De-distillation adapter", "Repair LoRA"),
     ]
     assert what["SFT"] == "supervised fine-tuning (flow matching)"
     assert what["SFT, equal FLOPs"] == "as SFT, but 213 steps"

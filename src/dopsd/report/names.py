@@ -24,14 +24,20 @@ COLOURS = {
     "teacher": "#8bc34a",
     "base": "#b39ddb",
 }
-CYCLE = (  # of the methods' files, by name: a colour, and its shades for the entries of params.yaml that are like it
-    ("#2566c7", "#7db4f5", "#0b2f6b", "#17becf"),
-    ("#8e44ad", "#cf9be3", "#5b1e75", "#e377c2"),
-    ("#d9822b", "#e6b800", "#6e3b00", "#c0392b"),
-    ("#d81b60", "#f48fb1", "#880e4f", "#ff6f61"),
-    ("#16a085", "#7fd6c2", "#0b5345", "#48c9b0"),
-    ("#455a64", "#90a4ae", "#263238", "#607d8b"),
-)
+SHADES = {  # of a method's file a colour, and its shades for the entries of params.yaml that are like it
+    "dopsd": ("#2566c7", "#7db4f5", "#0b2f6b", "#17becf"),
+    "off_policy": ("#8e44ad", "#cf9be3", "#5b1e75", "#e377c2"),
+    "sft": ("#d9822b", "#e6b800", "#6e3b00", "#c0392b"),
+    "sft_teacher": ("#d81b60", "#f48fb1", "#880e4f", "#ff6f61"),
+    "base_lora": ("#16a085", "#7fd6c2", "#0b5345", "#48c9b0"),
+    "dreambooth": ("#455a64", "#90a4ae", "#263238", "#607d8b"),
+    "pso": ("#808000", "#bdb76b", "#4b5320", "#9acd32"),
+    "anchored_sft": ("#8d6e63", "#bcaaa4", "#4e342e", "#a1887f"),
+    "preservation": ("#00acc1", "#80deea", "#006064", "#26c6da"),
+    "distill_adapter": ("#e53935", "#ef9a9a", "#b71c1c", "#ff8a80"),
+    "repair_lora": ("#111111", "#4d4d4d", "#2b2b2b", "#5e5e5e"),
+    "imitation": ("#bf360c", "#ff8a65", "#870000", "#d84315"),
+}
 NOTHING: Mapping[str, Method] = {}
 _STUDY: ContextVar[Mapping[str, Method]] = ContextVar("the methods of the study that is reported", default=NOTHING)
 HIDDEN = ("quality_", "copying_renders", "sharpness_renders", "own_")  # in comparison.csv, not in the summary
@@ -117,11 +123,11 @@ def colour(method: str) -> str | None:
     """
     if method in COLOURS:
         return COLOURS[method]
-    entries, files = _STUDY.get(), objectives.names()
+    entries = _STUDY.get()
     kind = entries[method].kind if method in entries else method
-    if kind not in files:
+    if kind not in SHADES:
         return None
-    own, *shades = CYCLE[files.index(kind) % len(CYCLE)]
+    own, *shades = SHADES[kind]
     if kind == method:
         return own
     taken: list[str] = []

@@ -99,7 +99,9 @@ def test_a_claim_that_cannot_be_decided_names_the_control():
 
 def test_a_claim_that_holds_only_without_the_correction_is_said():
     (said,) = negatives(record(p_holm=0.19))
-    assert said.startswith("**holds by its own interval alone**") and said.endswith("among all claims of its family p is 0.190.")
+    assert said.startswith("**holds by its own interval alone**") and said.endswith(
+        "among all claims of its family p is 0.190."
+    )
     assert negatives(record(p_holm=0.049)) == []
 
 

@@ -201,10 +201,8 @@ def test_the_records_say_all_and_are_plain_numbers():
     cells = at_last(dopsd={"blur_read": [(1.4, 1.6), (1.5, 1.5), (1.6, 1.45678912)]})
     known = {f"x{k}": Committed("abc", "2026-01-01", [{"commit": "d"}]) for k in range(2)}
     first, second = answers.records(asked(cells, claim(**LAST, seen="in a pilot"), claim(score="smell")), known)
-    keys = (
-        "id family claim paper score of at method baseline value low high n_units by_seed bar direction p p_holm verdict seen"
-    )
-    assert list(first) == [*keys.split(), "smallest", "against", "claims_commit", "claims_date", "changes"]
+    keys = "id family claim paper score of at method baseline value low high n_units by_seed bar direction p p_holm verdict"
+    assert list(first) == [*keys.split(), "seen", "smallest", "against", "claims_commit", "claims_date", "changes"]
     assert first["by_seed"] == {"0": 1.5, "1": 1.5189} and first["bar"] == 1.0 and first["direction"] == ">="
     assert first["method"] == "dopsd" and first["seen"] == "in a pilot" and first["claims_commit"] == "abc"
     assert first["n_units"] == 3 and second["value"] is None and second["by_seed"] == {} and second["n_units"] == 0

@@ -72,7 +72,15 @@ def test_an_attribute_that_is_never_named_has_no_share():
     assert rows["shape"] == "-" and rows["colour"] == "0.75"
 
 
-RECORD = {"id": "x", "family": "comparison", "claim": "D-OPSD learns the concept", "at": "matched", "value": 0.5, "low": 0.4, "high": 0.6}
+RECORD = {
+    "id": "x",
+    "family": "comparison",
+    "claim": "D-OPSD learns the concept",
+    "at": "matched",
+    "value": 0.5,
+    "low": 0.4,
+    "high": 0.6,
+}
 RECORD |= {"n_units": 2, "by_seed": {"0": 0.5, "1": 0.5}, "bar": 0.2, "direction": ">=", "p": 0.01, "p_holm": 0.02}
 RECORD |= {"verdict": "holds", "claims_commit": "0123456789", "claims_date": "2026-01-02T00:00:00", "changes": []}
 POWER = ["id", "score", "pilot_value", "n", "smallest_effect"]
@@ -92,6 +100,8 @@ def results(cells, params, **changes):
         "concepts": tables.concepts(cells, {"beacon": "object", "fresco": "style"}, 4),
         "costs": sections.costs(params, grid.methods(params), STEPS),
         "openness": None,
+        "front": None,
+        "reported": None,
         "probe": {"eye": {"4": PROBE, "8": PROBE}},
         "miniature": {"naming": {"eye": NAMING}},
         "devices": ["cpu", "NVIDIA H100"],

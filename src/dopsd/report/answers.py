@@ -47,7 +47,13 @@ def records(answers: Sequence[Answer], committed: Mapping[str, Committed]) -> li
     out = []
     for answer in answers:
         claim, found, since = answer.claim, answer.found, committed[answer.claim.id]
-        says = {"id": claim.id, "family": claim.family, "claim": _said(claim.claim, answer), "paper": claim.paper, "score": claim.score}
+        says = {
+            "id": claim.id,
+            "family": claim.family,
+            "claim": _said(claim.claim, answer),
+            "paper": claim.paper,
+            "score": claim.score,
+        }
         says |= {"of": claim.of, "at": claim.at, "method": answer.method, "baseline": answer.baseline}
         measured = _number(found) | {"by_seed": {str(s): v for s, v in found.by_seed.items()} if found else {}}
         asked = {"bar": claim.bar, "direction": "<=" if claim.at_most else ">="}

@@ -11,7 +11,7 @@ import pandas as pd
 
 from dopsd.config.params import Params
 from dopsd.config.study import Compared
-from dopsd.report import claimed, sections
+from dopsd.report import claimed, front, reported, sections
 from dopsd.report import miniature as card
 from dopsd.report.figures import CONTEXTS
 from dopsd.report.miniature import spelled
@@ -99,7 +99,8 @@ class Results:
     """What a report is made of: tables as the stage wrote them, and the files of scores.
 
     table: `tables.summary`; pairs: `pairs.pairs`; records, controls: claims.json and controls.json; power, concepts, costs:
-    the tables of these names; openness: likewise, None where all prompts say equally much; probe, miniature: the files of
+    the tables of these names; openness: likewise, None where all prompts say equally much; front, reported: likewise, None
+    where there are too few methods; probe, miniature: the files of
     scores of these names, None where the study has none; devices: what the cells ran on; lower: the scores of which less
     is better; figures: those that there are; random_weights: whether the model has never been trained.
     """
@@ -112,6 +113,8 @@ class Results:
     concepts: pd.DataFrame
     costs: pd.DataFrame
     openness: pd.DataFrame | None
+    front: pd.DataFrame | None
+    reported: pd.DataFrame | None
     probe: dict | None
     miniature: dict | None
     devices: list[str]
@@ -156,6 +159,9 @@ def report(results: Results, params: Params) -> str:
         differences={k: v for k, v in differences.items() if several or k != sections.PLACES["fidelity"]},
         one_at_a_time=sections.one_at_a_time(results.table, params, methods, few) if several else "",
         openness="" if results.openness is None else sections.openness(results.openness),
+        front=[] if results.front is None else front.in_words(results.front),
+        reported="" if results.reported is None else reported.in_words(results.reported),
+        orders=[] if results.reported is None else reported.orders(results.reported),
         concepts=sections.concepts(results.concepts),
         costs=sections.costs_markdown(results.costs, compare.baseline),
         power="" if results.power.empty else claimed.power(results.power),

@@ -21,11 +21,13 @@ from dopsd.report import (
     claims,
     comparison,
     figures,
+    front,
     grids,
     ledger,
     openness,
     page,
     pairs,
+    reported,
     sections,
     sheets,
     tables,
@@ -129,6 +131,10 @@ def write_tables(params: Params, study: Measured) -> dict[str, pd.DataFrame]:
         "power": power(study.found),
         "costs": sections.costs(params, cells_of.methods(params), read_json(paths.STEP_SIZE)),
     }
+    if len(grid.trained) > 2:
+        written["front"] = front.table(study.trainings, params.step_size.fidelity)
+    if not (reported_too := reported.table(summary)).empty and reported_too.row.nunique() >= reported.FEWEST:
+        written["reported"] = reported_too
     if study.others:
         written["openness"] = openness.openness(cells, study.others, params.prompts.said, few)
     for name, rows in written.items():
@@ -149,6 +155,7 @@ def drawn(
         "comparison": comparison.comparison(params),
         "methods": charts.methods(study.trainings, grid.methods, study.found, fidelity),
         "trajectory": charts.trajectory(study.trainings, fidelity),
+        "front": front.figure(study.trainings, grid.methods, fidelity),
         "openness": charts.openness(
             study.cells, study.others, params.prompts.said, few, [*plain, compare.baseline, compare.method]
         ),
@@ -200,6 +207,8 @@ def write_report(params: Params) -> Path:
         concepts=written["concepts"],
         costs=written["costs"],
         openness=written.get("openness"),
+        front=written.get("front"),
+        reported=written.get("reported"),
         probe=probe,
         miniature=miniature,
         devices=devices(params),

@@ -1,0 +1,52 @@
+import pandas as pd
+import pytest
+
+from dopsd.report import front, reported
+
+
+def test_the_front_is_what_no_other_beats_in_both():
+    points = {"a": (0.2, 0.9), "b": (0.5, 0.8), "c": (0.5, 0.7), "d": (0.8, 0.1), "e": (0.1, 0.9)}
+    assert front.front(points, more=True) == ["a", "b", "d"]
+    assert front.front(points, more=False) == ["d"]
+    assert front.front({"a": (0.2, 0.9), "b": (0.2, 0.9)}, more=True) == ["a", "b"]  # equal ones beat none
+
+
+def summary(values: dict[str, float], score: str) -> pd.DataFrame:
+    rows = [{"score": score, "method": m, "value": v, "low": v - 0.1, "high": v + 0.1} for m, v in values.items()]
+    return pd.DataFrame(rows)
+
+
+def test_the_papers_rows_stand_beside_ours_and_their_order_is_compared():
+    same = {
+        "untouched": 0.1,
+        "sft": 0.2,
+        "base_lora": 0.3,
+        "dreambooth": 0.4,
+        "pso": 0.6,
+        "dopsd": 0.6,
+        "sft_equal": 0.9,
+    }
+    found = reported.table(summary(same, "concept_fidelity"))
+    assert list(found.columns) == reported.COLUMNS and list(found.row) == list(same)[:-1]
+    assert found.loc[found.row == "sft", "reported"].item() == 1.3293
+    (order,) = reported.orders(found)
+    assert (order.score, order.rho, order.n) == ("VLM-J", pytest.approx(1.0), 6)
+    text = reported.in_words(found)
+    assert "VLM-J ^ (reported)" in text and "| 1.3293" in text and "0.200 [0.100, 0.300]" in text
+
+
+def test_where_less_is_better_there_and_more_here_the_order_is_turned():
+    nearest = {"untouched": 0.1, "sft": 0.2, "base_lora": 0.3, "dreambooth": 0.4, "dopsd": 0.5, "pso": 0.6}
+    (order,) = reported.orders(reported.table(summary(nearest, "clip_i")))
+    assert order.score == "DINO-D" and order.rho == pytest.approx(1.0)
+
+
+def test_too_few_rows_make_no_table():
+    found = reported.table(summary({"untouched": 0.1, "sft": 0.2, "dopsd": 0.6}, "concept_fidelity"))
+    assert reported.in_words(found) == "" and reported.orders(found) == []
+
+
+def test_the_papers_numbers_are_whole():
+    said = reported.load()
+    assert all(row.keys() == said.columns.keys() for row in said.rows.values())
+    assert {c.better for c in said.columns.values()} | {c.which for c in said.columns.values()} <= {"lower", "higher"}

@@ -102,7 +102,7 @@ def test_the_cells_of_the_grid(params):
     last = [s for s in grid.drawings(params, Cell("dopsd", "beacon", 0), asked, True) if s.step == 40]
     few = [Sheet(40, "nameless", 4), Sheet(40, "new", 4), *(Sheet(40, "ordinary", n) for n in (1, 2, 4, 8))]
     assert sorted(last) == sorted([*few, Sheet(40, "new", 16, 1.5), Sheet(40, "ordinary", 16, 1.5)])
-    assert len(grid.drawings(params, Cell("dopsd", "beacon", 1), asked, True)) == 11
+    assert len(grid.drawings(params, Cell("dopsd", "beacon", 1), asked, True)) == 9
     known = [Sheet(0, "new", 4), Sheet(0, "new", 16, 1.5)]
     assert grid.drawings(params, Cell("described", "beacon", 1), asked, True) == known
     plain, alone = Cell("untouched", "ordinary", 1), [Sheet(0, "ordinary", 4), Sheet(0, "ordinary", 16, 1.5)]

@@ -6,10 +6,10 @@ from dopsd.evaluation import rows
 from dopsd.evaluation.rows import NAMELESS, NEW, ORDINARY, OTHER
 from dopsd.evaluation.scores import Drawn
 from dopsd.evaluation.step_size import COLUMNS, choose
-from dopsd.study.grid import Cell, fetched, scored
+from dopsd.study.grid import Cell, fetched, scored, trained
 from dopsd.study.pipeline import Study
 from dopsd.study.plan import forwards
-from dopsd.study.prompts import written
+from dopsd.study.prompts import ordinary_texts, written
 from dopsd.study.sets import write_concept
 from dopsd.support import paths
 from dopsd.world.outside import CONCEPTS
@@ -228,3 +228,41 @@ def test_a_search_runs_over_its_concepts_and_over_methods_that_are_set_up_alike(
     only = table[table.method == "sft"]
     only.to_csv(tmp_path / "old.csv", index=False)
     assert set(renamed.search(tmp_path / "old.csv").method) == {"sft_twin"}
+
+
+REMEDIES = ("sft", "base_lora", "pso", "distill_adapter", "repair_lora")
+
+
+def test_a_method_on_the_base_trains_it_and_one_that_draws_trains_the_seeds_own_model(built, tmp_path):
+    study = built(trained=REMEDIES)
+    assert training(study, "base_lora", seed=1)[1][0].transformer == "models/base"
+    assert training(study, "pso", seed=1)[1][0].transformer == "models/two"
+    before = {who: training(study, who)[0] for who in REMEDIES}
+    (tmp_path / "models/base/x.safetensors").write_text("another base")
+    after = built(trained=REMEDIES)
+    assert [who for who in REMEDIES if training(after, who)[0] != before[who]] == ["base_lora"]
+
+
+def test_an_adapter_is_made_once_for_each_few_step_model_and_only_for_trainings_that_are_to_run(built, monkeypatch):
+    study, ran = built(trained=REMEDIES), []
+    monkeypatch.setattr(study, "_run", lambda what, jobs: ran.append((what, list(jobs))))
+    cells = {c: training(study, *c) for c in trained(study.params.grid) if c.method == "distill_adapter"}
+    places = {c: arguments[8] for c, (_, arguments) in cells.items()}
+    assert len(cells) == 4 and len(set(places.values())) == 2  # two concepts share what each turbo has
+    assert {places[c] for c in cells if c.seed == 0}.isdisjoint({places[c] for c in cells if c.seed == 1})
+    study._make_adapters({k: None for k, _ in cells.values()})
+    ((what, jobs),) = ran
+    assert what == "adapters" and {study.store.place(k) for k in jobs} == set(places.values()) and len(jobs) == 2
+    for key, _ in cells.values():
+        study.store.put(key, write("done", study.store.work(key), "cpu"))
+    study._make_adapters({k: None for k, _ in cells.values()})
+    assert len(ran) == 1
+    other = {training(study, "repair_lora", seed=0)[1][8], training(study, "distill_adapter", seed=0)[1][8]}
+    assert len(other) == 2 and training(study, "pso")[1][8] is None
+
+
+def test_texts_of_a_models_own_pictures_are_no_prompts_of_a_cell(built):
+    study = built()
+    texts = ordinary_texts(study.params, 16)
+    asked = {r.text for c in ("beacon", "pebble") for s in (0, 1) for r in study.rows(c, s) if r.kind == ORDINARY}
+    assert len(texts) == 16 and len(set(texts) - asked) > 8

@@ -37,8 +37,8 @@ MIB = 2**20
 
 
 def begun(params, name: str) -> tuple[Training, Encoded]:
-    """A training of a method on the first concept, and its data. Each has a model of its own, as in a study. What it prepares is
-    made and not timed; an adapter, which changes no step's cost, is left out."""
+    """A training of a method on the first concept, and its data. Each has a model of its own, as in a study. What it
+    prepares is made and not timed; an adapter, which changes no step's cost, is left out."""
     concept, method = params.grid.concepts[0], grid.methods(params)[name]
     asks = prepared.of(method)
     backbone = backbones.load(keys.base(params.backbone) if asks and asks.base else params.backbone)

@@ -66,8 +66,8 @@ def test_its_cells_agree_within_three_deviations_of_repeated_runs(tables):
 
 
 def test_its_cells_differ_by_a_hundredth_of_what_cells_differ_by(tables):
-    """As a root mean square over the shared cells, over the deviation between them: set after the full study was made on a GPU,
-    whose cells miss the bar above."""
+    """As a root mean square over the shared cells, over the deviation between them: set after the full study was made on a
+    GPU, whose cells miss the bar above."""
     mine, full, deviation = tables
     shared = mine.index.intersection(full.index)
     scores = [s for s in deviation if deviation[s] and s in full]

@@ -33,6 +33,7 @@ ALONG = {
     "contrast": "contrast (1 = renders)",
     "retention_kid": "ordinary prompts: KID\nto untouched",
 }
+BANDS = 8  # methods whose bands can be told apart
 COSTS = {"step": "optimiser steps", "forwards": "forwards for each sample of a batch"}
 OPEN = {
     "blur_read": "new scenes: blur, pixels",
@@ -85,10 +86,10 @@ def methods(trainings: Trainings, rows: Sequence[str], answers: Sequence[Answer]
     return figure
 
 
-def trajectory(trainings: Trainings, fidelity: str) -> Figure | None:
+def trajectory(trainings: Trainings, fidelity: str, pair: Sequence[str] = ()) -> Figure | None:
     """Scores along training over optimiser steps and over forwards: a line a method with its interval over the concepts as a
     band; the untouched and the described row as dotted lines. Of the methods that have several checkpoints; None where none
-    has, or the study measures none of it."""
+    has, or the study measures none of it. pair: of more than `BANDS` methods these alone have bands."""
     points = {
         method: pd.DataFrame([{"concept": c, "seed": s} | row for (c, s), rows in units.items() for row in rows])
         for method, units in trainings.points.items()
@@ -104,7 +105,8 @@ def trajectory(trainings: Trainings, fidelity: str) -> Figure | None:
             level = over_concepts(_values(trainings.last(row), score), scale(score))["value"]
             axes.axhline(level, color=colour(row), linestyle=":", label=label(row))
         for method in (m for m in trained if score in points[m]):
-            _line(axes, means(points[method].loc[points[method].step > 0], cost, score), cost, method)
+            found = means(points[method].loc[points[method].step > 0], cost, score)
+            _line(axes, found, cost, method, band=len(trained) <= BANDS or method in pair)
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(ScalarFormatter())
@@ -116,10 +118,11 @@ def trajectory(trainings: Trainings, fidelity: str) -> Figure | None:
     return figure
 
 
-def _line(axes: Axes, found: pd.DataFrame, over: str, method: str) -> None:
+def _line(axes: Axes, found: pd.DataFrame, over: str, method: str, band: bool = True) -> None:
     """A line with a dot a point, and its intervals as a band."""
     axes.plot(found[over], found.value, "o-", color=colour(method), label=label(method), markersize=4)
-    axes.fill_between(found[over], found.low, found.high, color=colour(method), alpha=0.13, linewidth=0)
+    if band:
+        axes.fill_between(found[over], found.low, found.high, color=colour(method), alpha=0.13, linewidth=0)
 
 
 def openness(cells: Mapping[Key, Steps], others: Others, main: float, few: int, rows: Sequence[str]) -> Figure | None:

@@ -33,7 +33,7 @@ SHADES = {  # of a method's file a colour, and its shades for the entries of par
     "dreambooth": ("#455a64", "#90a4ae", "#263238", "#607d8b"),
     "pso": ("#808000", "#bdb76b", "#4b5320", "#9acd32"),
     "anchored_sft": ("#8d6e63", "#bcaaa4", "#4e342e", "#a1887f"),
-    "preservation": ("#00acc1", "#80deea", "#006064", "#26c6da"),
+    "preservation": ("#1a237e", "#9fa8da", "#0d1440", "#5c6bc0"),
     "distill_adapter": ("#e53935", "#ef9a9a", "#b71c1c", "#ff8a80"),
     "repair_lora": ("#111111", "#4d4d4d", "#2b2b2b", "#5e5e5e"),
     "imitation": ("#bf360c", "#ff8a65", "#870000", "#d84315"),

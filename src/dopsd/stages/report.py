@@ -154,7 +154,7 @@ def drawn(
     out = {
         "comparison": comparison.comparison(params),
         "methods": charts.methods(study.trainings, grid.methods, study.found, fidelity),
-        "trajectory": charts.trajectory(study.trainings, fidelity),
+        "trajectory": charts.trajectory(study.trainings, fidelity, (compare.method, compare.baseline)),
         "front": front.figure(study.trainings, grid.methods, fidelity),
         "openness": charts.openness(
             study.cells, study.others, params.prompts.said, few, [*plain, compare.baseline, compare.method]

@@ -46,7 +46,7 @@ CURVES = {
     "dreambooth": ("dreambooth", tiny.METHODS["dreambooth"]),
     "pso": ("pso", tiny.METHODS["pso"]),
     "anchored-sft": ("anchored_sft", tiny.METHODS["anchored_sft"]),
-    "preservation": ("preservation", tiny.METHODS["preservation"]),
+    "preservation": ("preservation", {"weight": 8.0}),
     "distill-adapter": ("distill_adapter", tiny.METHODS["distill_adapter"] | {"rate": 1e-2}),
     "repair": (
         "repair_lora",

@@ -235,6 +235,8 @@ METHODS = {
     "off_policy": DISTILLED,
     "sft": {"states": 1},
     "sft_teacher": {"rollout_steps": 3},
+    "sft_on_policy": {"rollout_steps": 3},
+    "dopsd_mu": DISTILLED,
     "base_lora": {"states": 1},
     "dreambooth": {"weight": 1.0, "pictures": 6, "rollout_steps": 3},
     "pso": {"sharpness": 5.0, "share": 0.1, "kept": 0.5, "pictures": 6, "rollout_steps": 3},

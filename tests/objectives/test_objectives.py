@@ -10,7 +10,7 @@ from nets import GRID, Net, batch, further, gradients
 
 from dopsd import objectives
 from dopsd.config.section import Section
-from dopsd.objectives import Batch, Needs, dopsd, off_policy, sft, sft_teacher
+from dopsd.objectives import Batch, Needs, dopsd, dopsd_mu, off_policy, sft, sft_on_policy, sft_teacher
 from dopsd.support.errors import UserError
 
 
@@ -164,6 +164,31 @@ def test_sft_on_the_teachers_samples_regresses_on_what_it_drew_from_other_noise(
     assert torch.allclose(x, (1 - at) * noise + at * drawn, atol=1e-6) and t is times and context is b.student_context
     (wrong,) = sft_teacher.loss(lambda *_: b.latents - noise, teacher, b, sft_teacher.Settings(rollout_steps=4))
     assert wrong.item() == pytest.approx(((b.latents - drawn) ** 2).mean().item(), rel=1e-5)
+
+
+def test_sft_on_its_own_states_is_nothing_where_each_leads_straight_to_the_data():
+    b, seen = batch(), []
+
+    def straight(x, t, context):
+        seen.append((x, t, context))
+        return (b.latents - x) / (1 - t[:, None, None, None])
+
+    how = sft_on_policy.Settings(rollout_steps=4)
+    assert [x.item() for x in sft_on_policy.loss(straight, None, b, how)] == pytest.approx([0.0] * 4, abs=1e-10)
+    assert torch.equal(seen[0][0], b.noise) and [t[0].item() for _, t, _ in seen] == GRID[:-1].tolist()
+    assert all(context is b.student_context for _, _, context in seen)
+    still = list(sft_on_policy.loss(lambda x, t, c: torch.zeros_like(x), None, b, how))  # it stays at the noise
+    assert [x.item() for x in still] == pytest.approx([((b.noise - b.latents) ** 2).mean().item() / 4] * 4, rel=1e-5)
+
+
+def test_mu_weights_a_state_by_the_square_of_its_step_and_equal_steps_alike():
+    net, teacher, b = Net(0), Net(1), batch()
+    plain, mu = (torch.stack(list(m.loss(net, teacher, b, settings("velocity")))) for m in (dopsd, dopsd_mu))
+    steps = GRID.diff() ** 2
+    assert torch.allclose(mu, 4 * plain * steps / steps.sum(), rtol=1e-5)
+    even = replace(b, grid=torch.linspace(0, 1, 5))
+    one, other = (torch.stack(list(m.loss(net, teacher, even, settings("velocity")))) for m in (dopsd, dopsd_mu))
+    assert torch.allclose(one, other, rtol=1e-5)
 
 
 def test_no_gradient_reaches_the_teacher_that_draws():

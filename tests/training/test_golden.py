@@ -42,6 +42,8 @@ CURVES = {
     "sft-teacher": ("sft_teacher", {"rollout_steps": 2}),
     "off-policy": distilled("x0", "ema", method="off_policy"),
     "another": distilled("x0", "ema", shown="another"),
+    "sft-on-policy": ("sft_on_policy", {"rollout_steps": 2}),
+    "mu": distilled("velocity", "ema", method="dopsd_mu"),
     "base-lora": ("base_lora", tiny.METHODS["base_lora"]),
     "dreambooth": ("dreambooth", tiny.METHODS["dreambooth"]),
     "pso": ("pso", tiny.METHODS["pso"]),

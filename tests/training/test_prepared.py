@@ -145,7 +145,9 @@ def test_a_method_that_asks_for_nothing_gets_nothing():
     assert [n for n in objectives.names() if prepared.of(tiny.method(n)) is None] == [
         "anchored_sft",
         "dopsd",
+        "dopsd_mu",
         "off_policy",
         "sft",
+        "sft_on_policy",
         "sft_teacher",
     ]

@@ -29,6 +29,8 @@ SHADES = {  # of a method's file a colour, and its shades for the entries of par
     "off_policy": ("#8e44ad", "#cf9be3", "#5b1e75", "#e377c2"),
     "sft": ("#d9822b", "#e6b800", "#6e3b00", "#c0392b"),
     "sft_teacher": ("#d81b60", "#f48fb1", "#880e4f", "#ff6f61"),
+    "sft_on_policy": ("#ef6c00", "#ffb74d", "#a84300", "#ff9100"),
+    "dopsd_mu": ("#00838f", "#80cbc4", "#004d55", "#00b8d4"),
     "base_lora": ("#16a085", "#7fd6c2", "#0b5345", "#48c9b0"),
     "dreambooth": ("#455a64", "#90a4ae", "#263238", "#607d8b"),
     "pso": ("#808000", "#bdb76b", "#4b5320", "#9acd32"),

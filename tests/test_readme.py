@@ -5,12 +5,13 @@ from pathlib import Path
 from dopsd.config.params import load
 
 ROOT = Path(__file__).parents[1]
+FROM = ("reports/REPORT.md", "studies/full/reports/REPORT.md", "studies/full/reports/tables/summary.md")
 
 
 def test_every_interval_in_the_readme_stands_in_the_report():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     report = "".join(
-        (ROOT / f).read_text(encoding="utf-8") for f in ("reports/REPORT.md", "studies/full/reports/REPORT.md")
+        (ROOT / f).read_text(encoding="utf-8") for f in FROM
     )
     quoted = re.findall(r"[+-]?\d+\.\d+ \[[^\]]*\d[^\]]*\]", " ".join(readme.split()))
     assert quoted

@@ -30,3 +30,23 @@ def made_up(method: str, seed: int) -> dict[int, dict[str, float]]:
 def cells_of(methods=METHODS, concepts=CONCEPTS, seeds=SEEDS):
     """As `cells.flat` gives them."""
     return {(m, c, s): made_up(m, s) for m in methods for c in concepts for s in seeds}
+
+
+NUMBER = {"value": 0.5, "low": 0.4, "high": 0.6, "n_units": 12}
+CONTROL = {"row": "base", "must": "fail", **NUMBER, "did": True, "why": "all of it lies short of the bar"}
+
+
+def record(name="x", **changes):
+    """A claim of claims.json."""
+    known = {"id": name, "family": "comparison", "claim": f"claim {name}", "paper": "Table 1", "score": "contrast_kept"}
+    known |= {"of": "method", "method": "dopsd", "baseline": "sft", "at": "matched", **NUMBER}
+    known |= {
+        "by_seed": {"0": 0.45, "1": 0.55},
+        "bar": 0.2,
+        "direction": ">=",
+        "p": 0.01,
+        "p_holm": 0.02,
+        "verdict": "holds",
+    }
+    known |= {"seen": "no", "smallest": None, "against": f"not {name}", "changes": []}
+    return known | {"claims_commit": "0123456789abcdef", "claims_date": "2026-01-02T03:04:05+00:00"} | changes

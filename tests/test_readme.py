@@ -1,6 +1,9 @@
 import re
+import tomllib
 from contextlib import chdir
 from pathlib import Path
+
+import yaml
 
 from dopsd.config.params import load
 
@@ -10,9 +13,7 @@ FROM = ("reports/REPORT.md", "studies/full/reports/REPORT.md", "studies/full/rep
 
 def test_every_interval_in_the_readme_stands_in_the_report():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    report = "".join(
-        (ROOT / f).read_text(encoding="utf-8") for f in FROM
-    )
+    report = "".join((ROOT / f).read_text(encoding="utf-8") for f in FROM)
     quoted = re.findall(r"[+-]?\d+\.\d+ \[[^\]]*\d[^\]]*\]", " ".join(readme.split()))
     assert quoted
     assert [q for q in quoted if q not in report] == []
@@ -42,3 +43,10 @@ def test_what_is_said_of_the_studys_settings_is_what_they_are():
     assert (wanted.new, wanted.noises, 1 + len(wanted.also_said)) == (12, 2, 3)
     assert params.methods["pso"] == {"sharpness": 5.0, "share": 0.1, "kept": 0.5, "pictures": 20, "rollout_steps": 4}
     assert params.methods["dreambooth"] == {"weight": 1.0, "pictures": 100, "rollout_steps": 4}
+
+
+def test_the_citation_is_of_this_version():
+    said = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert said["version"] == project["version"] and said["license"] == "Apache-2.0"
+    assert [r["url"] for r in said["references"]] == ["https://arxiv.org/abs/2605.05204"]

@@ -2,24 +2,9 @@
 
 import pandas as pd
 import pytest
+from made_up import CONTROL, record
 
 from dopsd.report import claimed
-
-NUMBER = {"value": 0.5, "low": 0.4, "high": 0.6, "n_units": 12}
-CONTROL = {"row": "base", "must": "fail", **NUMBER, "did": True, "why": "all of it lies short of the bar"}
-
-
-def record(name="x", **changes):
-    known = {
-        "id": name,
-        "claim": f"claim {name}",
-        "at": "matched",
-        **NUMBER,
-        "by_seed": {"0": 0.45, "1": 0.55},
-        "bar": 0.2,
-    }
-    known |= {"direction": ">=", "p": 0.01, "p_holm": 0.02, "verdict": "holds", "changes": []}
-    return known | {"claims_commit": "0123456789abcdef", "claims_date": "2026-01-02T03:04:05+00:00"} | changes
 
 
 def negatives(*records, controls=(), turbos=True):

@@ -40,13 +40,13 @@ def p_text(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _seeds(record: Mapping[str, Any], turbos: bool) -> str:
+def seeds(record: Mapping[str, Any], turbos: bool) -> str:
     """The mean over the concepts on each seed."""
     of = "turbo" if turbos else "seed"
     return "<br>".join(f"{of} {seed}: {number_text(v, None, None)}" for seed, v in record["by_seed"].items())
 
 
-def _control(control: Mapping[str, Any]) -> str:
+def control(control: Mapping[str, Any]) -> str:
     did = "" if control["did"] or control["value"] is None else f" (**did not**: {control['why']})"
     return f"must {control['must']}: {label(control['row'])} {measured(control)}{did}"
 
@@ -70,8 +70,8 @@ def table(records: Records, controls: Controls, turbos: bool) -> str:
                 "bar": bar(record),
                 "measured": measured(record),
                 "concepts": record["n_units"],
-                "on each " + ("turbo" if turbos else "seed"): _seeds(record, turbos),
-                "controls": "<br>".join(map(_control, controls[record["id"]])) or "none",
+                "on each " + ("turbo" if turbos else "seed"): seeds(record, turbos),
+                "controls": "<br>".join(map(control, controls[record["id"]])) or "none",
                 "p (Holm)": "" if p is None else p_text(p),
                 "verdict": f"**{record['verdict']}**",
             }

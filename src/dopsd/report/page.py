@@ -11,7 +11,7 @@ import pandas as pd
 
 from dopsd.config.params import Params
 from dopsd.config.study import Compared
-from dopsd.report import claimed, front, reported, sections
+from dopsd.report import claimed, claims_page, front, reported, sections
 from dopsd.report import miniature as card
 from dopsd.report.figures import CONTEXTS
 from dopsd.report.miniature import spelled
@@ -22,6 +22,7 @@ from dopsd.support import markdown
 from dopsd.support.files import numbers_table
 
 TEMPLATE = Path(__file__).with_name("report.md.j2")
+LEDGER = Path(__file__).with_name("claims.md.j2")
 CARD = Path(__file__).with_name("miniature.md.j2")
 
 
@@ -138,6 +139,14 @@ def sentences(table: pd.DataFrame, params: Params) -> list[str]:
     }
     known = set(table.score)
     return [verdict(table, score, compare, *how) for score, how in asked.items() if score in known or score == fidelity]
+
+
+def ledger(records: claimed.Records, controls: claimed.Controls, params: Params) -> str:
+    """CLAIMS.md: every claim, its number, its controls and the history of its bar."""
+    turbos = bool(params.grid.turbos)
+    families = claims_page.families(records, controls, turbos)
+    counts = claims_page.counts(records) if records else "Nothing is asked: the study has no `claims.yaml`."
+    return _filled(LEDGER, counts=counts, families=families, grid=params.grid)
 
 
 def report(results: Results, params: Params) -> str:

@@ -218,6 +218,7 @@ def write_report(params: Params) -> Path:
     )
     report = Path("reports/REPORT.md")
     write_text(page.report(results, params), report)
+    write_text(page.ledger(records, controls, params), Path("reports/CLAIMS.md"))
     if miniature:
         degraded = read_csv(paths.TABLES / "degradations.csv")
         write_text(page.miniature_card(miniature, degraded), Path("reports/MINIATURE.md"))

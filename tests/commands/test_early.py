@@ -21,6 +21,11 @@ WRONG = {
         ["train.lora_targets=[to_q, to_kk]"],
         r"lora_targets: 'to_kk': the model has no such layer; did you mean 'to_k'",
     ),
+    "a method of studies": (
+        ["tune.method=pso"],
+        r"tune\.method: pso prepares something .*choose one of anchored_sft, dopsd, ",
+    ),
+    "another's picture": (["methods.dopsd.shown=another"], r"methods\.dopsd: shows another .*set shown: itself"),
     "no such list": (["prompts.ordinary_list=odd"], r"prompts\.ordinary_list: 'odd'"),
     "a short list": (["prompts.ordinary=5000"], r"has \d+ prompts, fewer than prompts\.ordinary 5000"),
     "no given ones": (["prompts.given=[a dog]"], r"prompts\.given: none holds \[V\]"),

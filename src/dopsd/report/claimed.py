@@ -51,11 +51,34 @@ def control(control: Mapping[str, Any]) -> str:
     return f"must {control['must']}: {label(control['row'])} {measured(control)}{did}"
 
 
+def by_family(records: Records) -> dict[str, list[Mapping[str, Any]]]:
+    """The claims that are asked together, by their family's name in words."""
+    out: dict[str, list[Mapping[str, Any]]] = {}
+    for record in records:
+        out.setdefault(record["family"].replace("_", " "), []).append(record)
+    return out
+
+
+def survives(record: Mapping[str, Any]) -> bool | None:
+    """Whether a claim that holds does so after Holm's correction; None of one that does not, or has no p."""
+    p = record["p_holm"] if record["verdict"] == "holds" else None
+    return None if p is None else p <= 1 - LEVEL
+
+
+def committed(record: Mapping[str, Any]) -> str:
+    """When a claim's bar was committed, or why nobody knows."""
+    commit, date = record["claims_commit"], record["claims_date"]
+    return f"committed in `{commit[:DIGITS]}`, {date[:10]}" if date else commit
+
+
+def changed(change: Mapping[str, Any]) -> str:
+    """What of a claim a later commit changed."""
+    return f"({', '.join(change['fields'])}) in `{change['commit'][:DIGITS]}`, {change['date'][:10]}"
+
+
 def tables(records: Records, controls: Controls, turbos: bool) -> dict[str, str]:
-    """`table` of each family of claims, by its name in words."""
-    families = dict.fromkeys(record["family"] for record in records)
-    mine = {family: [r for r in records if r["family"] == family] for family in families}
-    return {family.replace("_", " "): table(rows, controls, turbos) for family, rows in mine.items()}
+    """`table` of each family of claims."""
+    return {family: table(rows, controls, turbos) for family, rows in by_family(records).items()}
 
 
 def table(records: Records, controls: Controls, turbos: bool) -> str:
@@ -81,21 +104,14 @@ def table(records: Records, controls: Controls, turbos: bool) -> str:
 
 def commits(records: Records) -> list[str]:
     """When the bars were committed, a sentence a commit, and what of a claim was changed after that."""
-    by: dict[tuple[str, str], list[str]] = {}
+    by: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for record in records:
-        by.setdefault((record["claims_commit"], record["claims_date"]), []).append(record["id"])
+        by.setdefault((record["claims_commit"], record["claims_date"]), []).append(record)
     out = []
-    for (commit, date), ids in by.items():
-        whose = "all claims" if len(by) == 1 else ", ".join(ids)
-        when = f"committed in `{commit[:DIGITS]}`, {date[:10]}" if date else commit
-        out.append(f"The bars of {whose}: {when}.")
-    for record in records:
-        for change in record["changes"]:
-            fields = ", ".join(change["fields"])
-            out.append(
-                f"Changed later: {record['id']} ({fields}) in `{change['commit'][:DIGITS]}`, {change['date'][:10]}."
-            )
-    return out
+    for mine in by.values():
+        whose = "all claims" if len(by) == 1 else ", ".join(record["id"] for record in mine)
+        out.append(f"The bars of {whose}: {committed(mine[0])}.")
+    return out + [f"Changed later: {r['id']} {changed(change)}." for r in records for change in r["changes"]]
 
 
 def negatives(records: Records, controls: Controls, turbos: bool) -> list[str]:
@@ -103,7 +119,7 @@ def negatives(records: Records, controls: Controls, turbos: bool) -> list[str]:
     Holm's correction; [] where all hold."""
     order = {verdict: k for k, verdict in enumerate(NEGATIVE)}
     found = sorted((r for r in records if r["verdict"] in order), key=lambda r: order[r["verdict"]])
-    weak = [r for r in records if r["verdict"] == "holds" and r["p_holm"] is not None and r["p_holm"] > 1 - LEVEL]
+    weak = [r for r in records if survives(r) is False]
     return [_negative(record, controls[record["id"]], turbos) for record in found] + [
         f"**holds by its own interval alone**: {r['claim']} ({PLACES[r['at']]}): {measured(r)}, the bar is {bar(r)}; "
         f"among all claims of its family p is {p_text(r['p_holm'])}."

@@ -61,10 +61,10 @@ def table(trainings: Trainings, fidelity: str) -> pd.DataFrame:
     return pd.DataFrame(out, columns=COLUMNS)
 
 
-def figure(trainings: Trainings, rows: Sequence[str], fidelity: str) -> Figure | None:
+def figure(found: pd.DataFrame, trainings: Trainings, rows: Sequence[str], fidelity: str) -> Figure | None:
     """A panel a kept score: every trained method's mean a large dot, its concepts small ones, the front a dashed line; rows
-    without training in grey. None where there are fewer than three trained methods, or nothing is measured."""
-    found = table(trainings, fidelity)
+    without training as squares. None where there are fewer than three trained methods, or nothing is measured. found: `table`
+    of the same trainings."""
     shown = [s for s in KEPT if (found.against == s).any()]
     if found.method.nunique() < 3 or not shown:
         return None

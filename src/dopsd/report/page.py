@@ -13,6 +13,7 @@ from dopsd.config.params import Params
 from dopsd.config.study import Compared
 from dopsd.report import claimed, claims_page, front, reported, sections
 from dopsd.report import miniature as card
+from dopsd.report.charts import BANDS
 from dopsd.report.figures import CONTEXTS
 from dopsd.report.miniature import spelled
 from dopsd.report.names import label
@@ -101,9 +102,9 @@ class Results:
 
     table: `tables.summary`; pairs: `pairs.pairs`; records, controls: claims.json and controls.json; power, concepts, costs:
     the tables of these names; openness: likewise, None where all prompts say equally much; front, reported: likewise, None
-    where there are too few methods; probe, miniature: the files of
-    scores of these names, None where the study has none; devices: what the cells ran on; lower: the scores of which less
-    is better; figures: those that there are; random_weights: whether the model has never been trained.
+    where there are too few methods; probe, miniature: the files of scores of these names, None where the study has none;
+    devices: what the cells ran on; lower: the scores of which less is better; figures: those that there are;
+    random_weights: whether the model has never been trained.
     """
 
     table: pd.DataFrame
@@ -182,5 +183,6 @@ def report(results: Results, params: Params) -> str:
         few=few,
         many=many,
         label=label,
+        bands=BANDS,
         results=results,
     )

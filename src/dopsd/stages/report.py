@@ -133,8 +133,8 @@ def write_tables(params: Params, study: Measured) -> dict[str, pd.DataFrame]:
     }
     if len(grid.trained) > 2:
         written["front"] = front.table(study.trainings, params.step_size.fidelity)
-    if not (reported_too := reported.table(summary)).empty and reported_too.row.nunique() >= reported.FEWEST:
-        written["reported"] = reported_too
+    if (beside := reported.table(summary)).row.nunique() >= reported.FEWEST:
+        written["reported"] = beside
     if study.others:
         written["openness"] = openness.openness(cells, study.others, params.prompts.said, few)
     for name, rows in written.items():
@@ -155,7 +155,9 @@ def drawn(
         "comparison": comparison.comparison(params),
         "methods": charts.methods(study.trainings, grid.methods, study.found, fidelity),
         "trajectory": charts.trajectory(study.trainings, fidelity, (compare.method, compare.baseline)),
-        "front": front.figure(study.trainings, grid.methods, fidelity),
+        "front": front.figure(written["front"], study.trainings, grid.methods, fidelity)
+        if "front" in written
+        else None,
         "openness": charts.openness(
             study.cells, study.others, params.prompts.said, few, [*plain, compare.baseline, compare.method]
         ),

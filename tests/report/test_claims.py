@@ -11,7 +11,7 @@ from scipy import stats
 from dopsd.config import claims as asked_of
 from dopsd.config.claims import Claim
 from dopsd.config.study import Compared
-from dopsd.report import answers, claimed, claims, pairs
+from dopsd.report import answers, claimed, claims, claims_page, pairs
 from dopsd.report.along import Trainings
 from dopsd.report.ledger import Committed
 from dopsd.report.power import power
@@ -105,6 +105,28 @@ def test_a_claim_may_be_about_any_row():
     with pytest.raises(UserError, match=r"claims\.yaml: x0: at: teacher is not trained.*write `last`"):
         asked(cells, claim(**of | {"at": "matched"}))
     assert verdicts(cells, claim(method="off_policy", at="matched")) == ["not measured"]  # a row that is not there
+
+
+def test_a_claim_may_be_about_how_two_rows_go_together():
+    mine, teachers = [(0.1, 0.3), 0.3, 0.4, 0.6], [0.5, 0.4, 0.8, 0.9]  # the first two change their places
+    cells = at_last(
+        teacher={"blur_read": teachers}, dopsd={"blur_read": mine}, again={"blur_read": [0.4, 0.3, 0.2, 0.1]}
+    )
+    of = {"of": "correlation", "baseline": "teacher", **LAST}
+    apart, above, controlled = asked(
+        cells, claim(**of | {"bar": -0.9}), claim(**of | {"bar": 0.0}), claim(**of | {"bar": 0.0}, must_fail="again")
+    )
+    value, low, high = apart.found.number
+    assert value == pytest.approx(0.8) and apart.found.n == 4 and -0.9 < low < value < high < 1
+    assert [a.verdict for a in (apart, above, controlled)] == ["holds", "open", "not decidable"]
+    assert apart.p < 0.05 < above.p and controlled.controls[0].found.number[0] == pytest.approx(-0.8)
+    assert power([apart]).empty  # no t test is about it
+    record = answers.records([apart], {"x0": Committed("", "", [])})[0]
+    page = claims_page.entry(record, answers.controls([apart]), turbos=False)
+    assert "rank correlation of D-OPSD and Teacher, at the end" in page["asked"]
+    assert verdicts(cells, claim(**of | {"bar": 0.0}, concepts="object")) == ["not measured"]  # two concepts
+    with pytest.raises(ValueError, match="1 is no bar of a correlation"):
+        claim(**of)
 
 
 def test_a_claim_about_some_concepts_counts_those():

@@ -28,7 +28,8 @@ Rows = Annotated[tuple[Name, ...], BeforeValidator(_rows)]
 
 
 class Claim(Section):
-    """A claim about one score: of a row (its method), of another (its baseline), or of their paired difference.
+    """A claim about one score: of a row (its method), of another (its baseline), of their paired difference, or of Spearman's
+    rank correlation of the two over the concepts.
 
     method, baseline: any rows of the comparison; null: those of params.yaml's `compare`. at: where both draw the concept
     equally well ("matched"), after equal optimiser steps or forwards, or at the last step, which is the only one of rows that
@@ -40,7 +41,7 @@ class Claim(Section):
     claim: Said
     paper: Said  # where the paper makes it
     score: Said
-    of: Literal["method", "baseline", "difference"]
+    of: Literal["method", "baseline", "difference", "correlation"]
     method: Name | None = None
     baseline: Name | None = None
     at: Literal["matched", "steps", "forwards", "last"] = "matched"
@@ -68,6 +69,12 @@ class Claim(Section):
         except (LookupError, ValueError, AttributeError):
             raise ValueError("only {method} and {baseline} may stand in braces") from None
         return text
+
+    @model_validator(mode="after")
+    def _can_reach_its_bar(self) -> Claim:
+        if self.of == "correlation" and abs(self.bar) >= 1:
+            raise ValueError(f"bar: {self.bar:g} is no bar of a correlation, which lies between -1 and 1; mend it")
+        return self
 
     @model_validator(mode="after")
     def _has_each_control_once(self) -> Claim:

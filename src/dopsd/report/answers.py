@@ -10,6 +10,7 @@ import pandas as pd
 from dopsd.report.claims import Answer, Control, Found
 from dopsd.report.ledger import Committed
 from dopsd.report.names import label
+from dopsd.report.ranks import Ranked
 from dopsd.report.tables import number_text
 from dopsd.support.files import rounded
 
@@ -22,7 +23,7 @@ def _said(text: str, answer: Answer) -> str:
     return text.format(method=label(answer.method), baseline=label(answer.baseline))
 
 
-def _number(found: Found | None) -> dict[str, Any]:
+def _number(found: Found | Ranked | None) -> dict[str, Any]:
     value, low, high = found.number if found else (None, None, None)
     return {"value": value, "low": low, "high": high, "n_units": found.n if found else 0}
 

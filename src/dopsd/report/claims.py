@@ -16,6 +16,7 @@ from dopsd.config.claims import Claim
 from dopsd.config.study import Compared
 from dopsd.evaluation.statistics import Scale, p_value
 from dopsd.report.along import LAST, Trainings
+from dopsd.report.ranks import Ranked, ranked
 from dopsd.report.scales import misfit, scale
 from dopsd.report.units import Values, by_seed, concept_means, over_concepts, whole
 from dopsd.support.errors import UserError
@@ -65,7 +66,7 @@ class Control:
 
     row: str
     must: str
-    found: Found | None
+    found: Found | Ranked | None
     did: bool
     why: str
 
@@ -78,7 +79,7 @@ class Answer:
     claim: Claim
     method: str
     baseline: str
-    found: Found | None
+    found: Found | Ranked | None
     controls: tuple[Control, ...]
     verdict: str
     p: float | None = None
@@ -105,24 +106,26 @@ def rows_of(claim: Claim, compare: Compared) -> tuple[str, str]:
 
 def _found(
     claim: Claim, trainings: Trainings, kinds: Mapping[str, str], method: str, baseline: str, place: str
-) -> Found | None:
+) -> Found | Ranked | None:
     """The number that a claim asks for of these rows at a place; None where the study does not measure it."""
-    score = claim.score
-    if place == LAST and claim.of != "difference":
+    score, both = claim.score, {}
+    if place == LAST and claim.of in ("method", "baseline"):
         rows = trainings.last(method if claim.of == "method" else baseline)
         values = {unit: row[score] for unit, row in rows.items() if score in row}
     else:
         rows = trainings.pair(place, method, baseline)
         both = {unit: (a[score], b[score]) for unit, (a, b) in rows.items() if score in a and score in b}
-        of = {"method": lambda a, _: a, "baseline": lambda _, b: b, "difference": lambda a, b: a - b}[claim.of]
+        of = {"method": lambda a, _: a, "baseline": lambda _, b: b}.get(claim.of, lambda a, b: a - b)
         values = {unit: of(*pair) for unit, pair in both.items()}
     asked = {unit for unit in rows if claim.concepts in ("all", "object" if kinds[unit[0]] == "object" else "style")}
     values = whole({unit: v for unit, v in values.items() if unit in asked}, asked)
+    if claim.of == "correlation":
+        return ranked({unit: both[unit] for unit in values})
     on: Scale = "plain" if claim.of == "difference" else scale(score)
     return Found(values, on) if values and not misfit(values.values(), on) else None
 
 
-def _control(claim: Claim, must: str, row: str, found: Found | None) -> Control:
+def _control(claim: Claim, must: str, row: str, found: Found | Ranked | None) -> Control:
     if found is None:
         return Control(row, must, None, False, UNMEASURED)
     where = side(claim, found.number)

@@ -42,7 +42,8 @@ def counts(records: Records) -> str:
 
 def _rows(record: Mapping[str, Any]) -> str:
     method, baseline = label(record["method"]), label(record["baseline"])
-    return {"method": method, "baseline": baseline, "difference": f"{method} less {baseline}"}[record["of"]]
+    pair = {"difference": f"{method} less {baseline}", "correlation": f"rank correlation of {method} and {baseline}"}
+    return ({"method": method, "baseline": baseline} | pair)[record["of"]]
 
 
 def entry(record: Mapping[str, Any], known: Controls, turbos: bool) -> dict[str, Any]:

@@ -17,8 +17,8 @@ COLUMNS = ["id", "score", "scale", "pilot_value", "sd", "n_pilot", "n", "smalles
 
 
 def power(answers: Sequence[Answer], planned: int = PLANNED) -> pd.DataFrame:
-    """For each claim that is measured on two concepts or more, the smallest distance from its bar that a two-sided t test at
-    .05 finds with a power of .8: `COLUMNS`, a row for as many concepts as it was measured on and one for so many as planned.
+    """For each claim of a mean over two concepts or more, the smallest distance from its bar that a two-sided t test at .05
+    finds with a power of .8: `COLUMNS`, a row for as many concepts as it was measured on and one for so many as planned.
 
     sd: over the concepts, on the score's scale. smallest_on_scale: the distance there; smallest_effect: what it is in the
     score's own numbers, beyond the bar; NaN where nothing on the scale is so far away.
@@ -26,7 +26,7 @@ def power(answers: Sequence[Answer], planned: int = PLANNED) -> pd.DataFrame:
     out = []
     for answer in answers:
         found = answer.found
-        if found is None or found.n < 2:
+        if not isinstance(found, Found) or found.n < 2:
             continue
         spread = float(scaled(found.means, found.scale).std(ddof=1))
         for n in dict.fromkeys((found.n, planned)):

@@ -101,6 +101,7 @@ def results(cells, params, **changes):
         "costs": sections.costs(params, grid.methods(params), STEPS),
         "openness": None,
         "front": None,
+        "teacher": None,
         "reported": None,
         "probe": {"eye": {"4": PROBE, "8": PROBE}},
         "miniature": {"naming": {"eye": NAMING}},

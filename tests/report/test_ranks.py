@@ -38,3 +38,8 @@ def test_what_has_no_interval_has_none():
     assert same.number == (1.0, None, None) and same.p(0.0) is None
     assert ranked(pairs([1.0, 2.0, 3.0], [1.0, 3.0, 2.0])) is None
     assert ranked(pairs([1.0, 1.0, 1.0, 1.0], [1.0, 2.0, 3.0, 4.0])) is None
+
+
+def test_what_differs_by_rounding_is_tied():
+    first, second = [0.930547, 0.930553, 0.5, 0.1], [0.9, 0.8, 0.7, 0.6]
+    assert ranked(pairs(first, second)).rho == pytest.approx(stats.spearmanr([3, 3, 2, 1], [4, 3, 2, 1]).statistic)

@@ -51,7 +51,7 @@ def _values(rows: Mapping[Unit, Row], score: str) -> Mapping[Unit, float]:
 
 def bars(answers: Sequence[Answer], score: str) -> list[float]:
     """The bars that claims about a row's score have, each once."""
-    asked = [a.claim.bar for a in answers if a.claim.score == score and a.claim.of != "difference"]
+    asked = [a.claim.bar for a in answers if a.claim.score == score and a.claim.of in ("method", "baseline")]
     return list(dict.fromkeys(asked))
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from dopsd.config.params import Params
 from dopsd.config.study import Compared
-from dopsd.report import claimed, claims_page, front, reported, sections
+from dopsd.report import claimed, claims_page, front, predicted, reported, sections
 from dopsd.report import miniature as card
 from dopsd.report.charts import BANDS
 from dopsd.report.figures import CONTEXTS
@@ -102,9 +102,9 @@ class Results:
 
     table: `tables.summary`; pairs: `pairs.pairs`; records, controls: claims.json and controls.json; power, concepts, costs:
     the tables of these names; openness: likewise, None where all prompts say equally much; front, reported: likewise, None
-    where there are too few methods; probe, miniature: the files of scores of these names, None where the study has none;
-    devices: what the cells ran on; lower: the scores of which less is better; figures: those that there are;
-    random_weights: whether the model has never been trained.
+    where there are too few methods; teacher: likewise, None where no such row is; probe, miniature: the files of scores of
+    these names, None where the study has none; devices: what the cells ran on; lower: the scores of which less is better;
+    figures: those that there are; random_weights: whether the model has never been trained.
     """
 
     table: pd.DataFrame
@@ -116,6 +116,7 @@ class Results:
     costs: pd.DataFrame
     openness: pd.DataFrame | None
     front: pd.DataFrame | None
+    teacher: pd.DataFrame | None
     reported: pd.DataFrame | None
     probe: dict | None
     miniature: dict | None
@@ -170,6 +171,8 @@ def report(results: Results, params: Params) -> str:
         one_at_a_time=sections.one_at_a_time(results.table, params, methods, few) if several else "",
         openness="" if results.openness is None else sections.openness(results.openness),
         front=[] if results.front is None else front.in_words(results.front),
+        predicted=[] if results.teacher is None else predicted.in_words(results.teacher),
+        by_attribute="" if results.teacher is None else predicted.by_attribute(results.teacher),
         reported="" if results.reported is None else reported.in_words(results.reported),
         orders=[] if results.reported is None else reported.orders(results.reported),
         concepts=sections.concepts(results.concepts),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from dopsd.evaluation.statistics import LEVEL, Scale
 from dopsd.report.units import Unit, concept_means
 
 FEWEST = 4  # concepts: of three the error is not known
+TIED = 1e-4  # of their range: values nearer than this differ by rounding (a score keeps five digits)
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,16 @@ def _rho(values: Mapping[Unit, tuple[float, float]]) -> float:
     first, second = (concept_means({unit: pair[k] for unit, pair in values.items()}) for k in (0, 1))
     if min(len(set(first)), len(set(second))) < 2:
         return float("nan")
-    return float(np.asarray(stats.spearmanr(first, second))[0])
+    return float(np.asarray(stats.pearsonr(_ranks(first), _ranks(second)))[0])
+
+
+def _ranks(values: Sequence[float]) -> np.ndarray:
+    """Ranks (n,) from 1, tied ones their mean."""
+    order = np.argsort(values)
+    steps = np.diff(np.asarray(values)[order], prepend=-np.inf) > TIED * np.ptp(values)
+    groups = np.empty(len(values), dtype=int)
+    groups[order] = steps.cumsum()
+    return stats.rankdata(groups)
 
 
 def ranked(values: Mapping[Unit, tuple[float, float]]) -> Ranked | None:

@@ -27,6 +27,7 @@ from dopsd.report import (
     openness,
     page,
     pairs,
+    predicted,
     reported,
     sections,
     sheets,
@@ -133,6 +134,10 @@ def write_tables(params: Params, study: Measured) -> dict[str, pd.DataFrame]:
     }
     if len(grid.trained) > 2:
         written["front"] = front.table(study.trainings, params.step_size.fidelity)
+    seen = predicted.asked(grid.references, grid.trained, (params.compare.method, baseline))
+    teacher = predicted.table(study.trainings, seen, study.kinds, params.step_size.fidelity)
+    if not teacher.empty:
+        written["teacher"] = teacher
     if (beside := reported.table(summary)).row.nunique() >= reported.FEWEST:
         written["reported"] = beside
     if study.others:
@@ -158,6 +163,7 @@ def drawn(
         "front": front.figure(written["front"], study.trainings, grid.methods, fidelity)
         if "front" in written
         else None,
+        "teacher": predicted.figure(written["teacher"]) if "teacher" in written else None,
         "openness": charts.openness(
             study.cells, study.others, params.prompts.said, few, [*plain, compare.baseline, compare.method]
         ),
@@ -210,6 +216,7 @@ def write_report(params: Params) -> Path:
         costs=written["costs"],
         openness=written.get("openness"),
         front=written.get("front"),
+        teacher=written.get("teacher"),
         reported=written.get("reported"),
         probe=probe,
         miniature=miniature,

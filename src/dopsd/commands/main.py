@@ -135,6 +135,37 @@ def fetch(
 
 
 @app.command()
+def probe(
+    images: Annotated[Path, typer.Option(help="a folder of pictures, with or without captions")],
+    name: Annotated[str, typer.Option(help='what the pictures show, e.g. "my corgi"')] = "thing",
+    backbone: Backbone = "zimage",
+    wrong: Annotated[
+        Path | None, typer.Option(help="a folder of pictures of something else; the miniature's scenes if not given")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="where everything goes; probed/<folder> if not given")] = None,
+    pictures: Annotated[int, typer.Option(min=1, help="of the folder, at most")] = 8,
+    noises: Annotated[int, typer.Option(min=1, max=100, help="that each picture is drawn from")] = 2,
+    size: Annotated[int | None, typer.Option(min=16, help="pixels a side of a square picture")] = None,
+    trigger: Annotated[str | None, typer.Option(help="the word that names the concept in the captions")] = None,
+    background: Annotated[str | None, typer.Option(help="under what is transparent")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="of the noise")] = 0,
+    changes: Changes = None,
+) -> None:
+    """Say before tuning whether the teacher is better than the student on the pictures of a folder. Nothing is trained."""
+    arguments.text(name, "--name")
+    preset = _preset(backbone, changes, tune__size=size, tune__trigger=trigger, tune__background=background)
+    out = arguments.own_folder(out or Path("probed") / slug(images.resolve().name))
+    from dopsd.commands import probe as job
+
+    _ready(preset)
+    found = _pictures(preset, images, name, "name", out)
+    items = _captioned(preset, found, "name", out)[:pictures]
+    others = _pictures(preset, wrong, "another thing", "name", out).items if wrong else []
+    for line in job.probe(preset, items, others, noises, seed, out, _said(found)):
+        print(printable(line))
+
+
+@app.command()
 def tune(
     images: Annotated[Path, typer.Option(help="a folder of pictures, with or without captions")],
     name: Annotated[str, typer.Option(help='what the pictures show, e.g. "my corgi"')],

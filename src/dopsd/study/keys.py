@@ -23,12 +23,13 @@ from dopsd.study.grid import another, fetched, methods, training
 from dopsd.study.store import content
 from dopsd.support import paths
 from dopsd.support.errors import UserError, nearest
-from dopsd.training import prepared
+from dopsd.training import prepared, prepared_whole
 from dopsd.training.state import fingerprint
 
 WHO_RUNS_IT = {"device", "base"}  # of a backbone: changes no result that is meant to differ
 SEES = ("vlm", "vlm_revision", "teacher_layer", "teacher_tokens", "min_pixels", "max_pixels")  # the teacher's eye
 NOTEBOOKS = Path("notebooks")
+DOMAIN = "domain"  # the instrument of studies whose concepts are domains of the world
 MINIATURE = ("mini-base", "mini-turbo", "mini-turbo-2", "mini-reader", "mini-clip")
 
 
@@ -60,12 +61,17 @@ def panel(params: Params) -> Panel:
     return Panel(params.instruments, torch.device("cpu"), params.where)
 
 
+def _prepared(params: Params, name: str):
+    """The module that trains a method which asks for a preparation, by what it tunes."""
+    return prepared_whole if training(params, name).tune == "full" else prepared
+
+
 def check(params: Params) -> None:
     """UserError where the base is drawn and nothing says where it is, or where no instrument gives the scores that rates are
     chosen by and methods are matched by: said before anything runs, not after the trainings."""
     on_base = [name for name, m in methods(params).items() if (asked := prepared.of(m)) and asked.base]
     for name, m in methods(params).items():
-        prepared.check(m, training(params, name))
+        _prepared(params, name).check(m, training(params, name))
     for name, field in [("base", "references")] * ("base" in params.grid.references) + [
         (m, "trained") for m in on_base
     ]:
@@ -95,7 +101,9 @@ def train(params: Params) -> dict[str, str]:
     of = backbones.module(params.backbone.name)
     out = {}
     for name, m in methods(params).items():
-        worker = "dopsd.study.prepared" if prepared.of(m) else "dopsd.study.train"
+        whole = training(params, name).tune == "full"
+        prepares = "dopsd.study.prepared_whole" if whole else "dopsd.study.prepared"
+        worker = prepares if prepared.of(m) else "dopsd.study.train"
         ran = code.digest([worker, of, objectives.module(m.kind)])
         settings = m.settings.model_dump(), training(params, name).result(), _backbone(params.backbone, m.needs.seen)
         out[name] = fingerprint(ran, *settings)
@@ -224,6 +232,15 @@ def all_stages(params: Params) -> dict[str, dict]:
             "code": _stage("probe", of, *panel(params).modules()),
             "settings": fingerprint(*asked, params.fetch.size, list(grid.concepts), params.instruments),
             "weights": fingerprint(seen, eyes(params)),
+        }
+    if DOMAIN in params.instruments:
+        out["domains"] = {
+            "code": _stage("domains"),
+            "fetch": params.fetch.model_dump(),
+            "prompts": params.prompts.model_dump(),
+            "search": params.step_size.seed,
+            **over,
+            "concepts": fetched(params),
         }
     if params.miniature:
         out["miniature"] = {

@@ -26,6 +26,7 @@ from dopsd.study.draw import draw_cell
 from dopsd.study.executor import side_by_side
 from dopsd.study.grid import Cell
 from dopsd.study.prepared import adapter_cell, train_prepared_cell
+from dopsd.study.prepared_whole import train_whole_cell
 from dopsd.study.prompts import asked, ordinary_texts
 from dopsd.study.score import TABLE, score_pictures
 from dopsd.study.store import CARD, Store, content, publish
@@ -157,7 +158,10 @@ class Study:
             self._adapters[k] = adapter
         place = adapter and self.store.place(adapter[0])
         manifest = paths.concept_set(concept) / "data.jsonl"
-        arguments = (model, method, settings, manifest, seed, rate, self.store.work(k), cell.name, place)
+        given = (model, method, settings, manifest, seed, rate, self.store.work(k), cell.name)
+        if settings.tune == "full":
+            return k, (train_whole_cell, given)
+        arguments = (*given, place)
         return k, (train_prepared_cell, arguments)
 
     def _adapter(self, settings: Train, asks: Preparation, seed: int) -> Keyed:

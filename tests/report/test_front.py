@@ -26,27 +26,27 @@ def test_the_papers_rows_stand_beside_ours_and_their_order_is_compared():
         "dopsd": 0.6,
         "sft_equal": 0.9,
     }
-    found = reported.table(summary(same, "concept_fidelity"))
+    found = reported.table(summary(same, "concept_fidelity"), "lora")
     assert list(found.columns) == reported.COLUMNS and list(found.row) == list(same)[:-1]
     assert found.loc[found.row == "sft", "reported"].item() == 1.3293
-    (order,) = reported.orders(found)
+    (order,) = reported.orders(found, "lora")
     assert (order.score, order.rho, order.n) == ("VLM-J", pytest.approx(1.0), 6)
-    text = reported.in_words(found)
+    text = reported.in_words(found, "lora")
     assert "VLM-J ^ (reported)" in text and "| 1.3293" in text and "0.200 [0.100, 0.300]" in text
 
 
 def test_where_less_is_better_there_and_more_here_the_order_is_turned():
     nearest = {"untouched": 0.1, "sft": 0.2, "base_lora": 0.3, "dreambooth": 0.4, "dopsd": 0.5, "pso": 0.6}
-    (order,) = reported.orders(reported.table(summary(nearest, "clip_i")))
+    (order,) = reported.orders(reported.table(summary(nearest, "clip_i"), "lora"), "lora")
     assert order.score == "DINO-D" and order.rho == pytest.approx(1.0)
 
 
 def test_too_few_rows_make_no_table():
-    found = reported.table(summary({"untouched": 0.1, "sft": 0.2, "dopsd": 0.6}, "concept_fidelity"))
-    assert reported.in_words(found) == "" and reported.orders(found) == []
+    found = reported.table(summary({"untouched": 0.1, "sft": 0.2, "dopsd": 0.6}, "concept_fidelity"), "lora")
+    assert reported.in_words(found, "lora") == "" and reported.orders(found, "lora") == []
 
 
 def test_the_papers_numbers_are_whole():
-    said = reported.load()
+    said = reported.load("lora")
     assert all(row.keys() == said.columns.keys() for row in said.rows.values())
     assert {c.better for c in said.columns.values()} | {c.which for c in said.columns.values()} <= {"lower", "higher"}

@@ -9,7 +9,7 @@ A name tells where a number comes from:
     nameless_fidelity       concept_fidelity with "thing" in the name's place, other_fidelity with another name; binding is
                             the fidelity less the former
     guided_blur_read        a score of the same new pictures in many guided steps; new_gap_blur and new_gap_contrast: few
-                            steps less many in pixels, and over many
+                            steps less many in pixels, and over many; new_gap_nearness: many less few
     own_shape               whether an attribute of the concept itself is drawn, of new pictures
 
 All of it at the study's main openness; `at_said` gives the table of another.
@@ -31,6 +31,7 @@ ABSOLUTE = ("leakage", "leakage_open", "leakage_named")  # ordinary prompts: as 
 FIDELITY = "concept_fidelity"
 GAPS = ("steepness", "contrast", "sharpness")  # few steps over many
 BLUR = "blur_read"  # in pixels: few steps less many
+NEARNESS = "domain_nearness"
 GUIDED = "guided_"
 OF_SETS = ("retention_frechet", "retention_kid", "quality_frechet")
 
@@ -75,6 +76,8 @@ def _new_gap(row: Mapping[str, float]) -> dict[str, float]:
     """Few steps against many guided ones of one model, on one set of new scenes and noise."""
     many = {name: row[f"{GUIDED}{name}"] for name in (BLUR, "contrast") if name in row and f"{GUIDED}{name}" in row}
     out = {"new_gap_blur": row[BLUR] - many[BLUR]} if BLUR in many else {}
+    if NEARNESS in row and f"{GUIDED}{NEARNESS}" in row:
+        out["new_gap_nearness"] = row[f"{GUIDED}{NEARNESS}"] - row[NEARNESS]
     return out | ({"new_gap_contrast": row["contrast"] / many["contrast"]} if many.get("contrast") else {})
 
 

@@ -19,6 +19,10 @@ from dopsd.report.openness import Others
 from dopsd.report.scales import misfit, scale
 from dopsd.report.units import Unit, concept_means, over_concepts, whole
 
+OF_DOMAIN = {  # of a study of domains
+    "domain_frechet": "new scenes, few steps:\nFréchet to the domain",
+    "guided_domain_frechet": "new scenes, many guided steps:\nFréchet to the domain",
+}
 HEADLINE = {
     "concept_fidelity": "new scenes: concept fidelity",
     "blur_added": "new scenes: blur, pixels\nmore than described",
@@ -59,7 +63,7 @@ def methods(trainings: Trainings, rows: Sequence[str], answers: Sequence[Answer]
     """A panel a score at the last step, a line a row of the comparison: each concept a small dot, their mean with its
     interval a large one; a dashed line where claims have their bar. None where the study measures none of it."""
     at_last = {row: trainings.last(row) for row in rows}
-    wanted = {fidelity: score_name(fidelity)} | HEADLINE
+    wanted = {fidelity: score_name(fidelity)} | OF_DOMAIN | HEADLINE
     shown = {s: t for s, t in wanted.items() if any(_values(at_last[row], s) for row in rows)}
     if not shown:
         return None
@@ -95,7 +99,7 @@ def trajectory(trainings: Trainings, fidelity: str, pair: Sequence[str] = ()) ->
         for method, units in trainings.points.items()
     }
     known = {name for table in points.values() for name in table}
-    shown = {s: t for s, t in ({fidelity: score_name(fidelity)} | ALONG).items() if s in known}
+    shown = {s: t for s, t in ({fidelity: score_name(fidelity)} | OF_DOMAIN | ALONG).items() if s in known}
     trained = [m for m in trainings.trained if m in points and points[m].step.nunique() > 2]  # untouched is the first
     if not shown or not trained:
         return None

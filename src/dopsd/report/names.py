@@ -45,6 +45,13 @@ _STUDY: ContextVar[Mapping[str, Method]] = ContextVar("the methods of the study 
 HIDDEN = ("quality_", "copying_renders", "sharpness_renders", "own_")  # in comparison.csv, not in the summary
 
 SCORES = {
+    "domain_frechet": "new scenes: Fréchet to the domain's renders",
+    "guided_domain_frechet": "new scenes, many guided steps: Fréchet to the domain's renders",
+    "domain_kid": "new scenes: KID to the domain's renders",
+    "guided_domain_kid": "new scenes, many guided steps: KID to the domain's renders",
+    "domain_nearness": "new scenes: nearness to the domain (0 = the world, 1 = the domain)",
+    "guided_domain_nearness": "new scenes, many guided steps: nearness to the domain",
+    "new_gap_nearness": "new scenes: nearness in many guided steps less in few",
     "concept_fidelity": "new scenes: concept fidelity",
     "clip_i": "new scenes: CLIP-I",
     "adherence": "new scenes: adherence",

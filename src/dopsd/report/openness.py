@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import pandas as pd
 
@@ -20,12 +20,17 @@ def others(table: pd.DataFrame, few: int, many: int) -> Others:
     return {said: flat(at_said(table, said), few, many) for said in sorted(table.said.dropna().unique().tolist())}
 
 
-def beside(cells: Mapping[Key, Steps], others: Others) -> dict[Key, Steps]:
-    """The same cells, with the `MAIN` scores at each other openness in the row of their last step: said_0.5_leakage@4."""
+def beside(cells: Mapping[Key, Steps], others: Others, asked: Collection[str] = ()) -> dict[Key, Steps]:
+    """The same cells, with the `MAIN` scores at each other openness in the row of their last step: said_0.5_leakage@4.
+
+    asked: further ones, by their whole names (said_1_quality_adherence)."""
     out = dict(cells)
     for said, found in others.items():
         for key in (key for key in found if key in out):
-            more = {f"said_{said:g}_{n}": v for n, v in last(found[key]).items() if n.partition("@")[0] in MAIN}
+            named = {f"said_{said:g}_{n}": v for n, v in last(found[key]).items()}
+            plain = {name: name.partition("@")[0] for name in named}
+            wanted = {*(f"said_{said:g}_{n}" for n in MAIN), *asked}
+            more = {name: v for name, v in named.items() if plain[name] in wanted}
             step = max(out[key])
             out[key] = out[key] | {step: out[key][step] | more}
     return out

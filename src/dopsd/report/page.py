@@ -158,7 +158,7 @@ def report(results: Results, params: Params) -> str:
     methods, turbos = cells_of.methods(params), bool(grid.turbos)
     several, differences = len(grid.trained) > 2, sections.differences(results.pairs, compare.baseline)
     rows = [m for m in grid.methods if not several or m in (*grid.references, compare.method, compare.baseline)]
-    records, controls = results.records, results.controls
+    records, controls, tune = results.records, results.controls, params.train.tune
     return _filled(
         TEMPLATE,
         sentences=sentences(results.table, params),
@@ -173,8 +173,9 @@ def report(results: Results, params: Params) -> str:
         front=[] if results.front is None else front.in_words(results.front),
         predicted=[] if results.teacher is None else predicted.in_words(results.teacher),
         by_attribute="" if results.teacher is None else predicted.by_attribute(results.teacher),
-        reported="" if results.reported is None else reported.in_words(results.reported),
-        orders=[] if results.reported is None else reported.orders(results.reported),
+        reported="" if results.reported is None else reported.in_words(results.reported, tune),
+        orders=[] if results.reported is None else reported.orders(results.reported, tune),
+        paper=reported.load(tune),
         concepts=sections.concepts(results.concepts),
         costs=sections.costs_markdown(results.costs, compare.baseline),
         power="" if results.power.empty else claimed.power(results.power),

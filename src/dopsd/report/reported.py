@@ -1,4 +1,5 @@
-"""The paper's table of methods beside the study's own numbers, and whether both put the methods in one order."""
+"""The paper's tables of methods, of LoRAs and of full fine-tuning, beside the study's own numbers, and whether both put the
+methods in one order."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from dopsd.report.names import label
 from dopsd.report.tables import lines, number_text
 from dopsd.support.text import read_text
 
-FILE = Path(__file__).with_suffix(".yaml")
+FILES = {"lora": "reported.yaml", "full": "reported_full.yaml"}  # by what is tuned
 COLUMNS = ["row", "score", "reported", "here", "value", "low", "high"]
 FEWEST = 4  # rows, for a correlation of ranks
 
@@ -28,8 +29,11 @@ class Column(Section):
 
 
 class Reported(Section):
-    """The scores of the paper's table by their names, and every row's numbers."""
+    """of, without: what the table is of, and what of it the study has not; the scores of the paper's table by their names,
+    and every row's numbers."""
 
+    of: str
+    without: str
     columns: dict[str, Column]
     rows: dict[str, dict[str, float]]
 
@@ -43,14 +47,20 @@ class Order:
     n: int
 
 
-def load() -> Reported:
-    """What the paper reports."""
-    return validated(Reported, mapping(read_text(FILE), str(FILE)), str(FILE))
+def load(tune: str) -> Reported:
+    """What the paper reports of tuning so."""
+    file = Path(__file__).with_name(FILES[tune])
+    return validated(Reported, mapping(read_text(file), str(file)), str(file))
 
 
-def table(summary: pd.DataFrame) -> pd.DataFrame:
+def asked(tune: str) -> set[str]:
+    """The scores of a study that stand beside the paper's."""
+    return {column.here.partition("@")[0] for column in load(tune).columns.values()}
+
+
+def table(summary: pd.DataFrame, tune: str) -> pd.DataFrame:
     """`COLUMNS`: a row a row of the paper's table and score that the study has too. summary: `tables.summary`."""
-    said, known = load(), {(r.method, r.score): r for r in lines(summary)}
+    said, known = load(tune), {(r.method, r.score): r for r in lines(summary)}
     rows = []
     for row, numbers in said.rows.items():
         for score, number in numbers.items():
@@ -60,9 +70,9 @@ def table(summary: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def orders(found: pd.DataFrame) -> list[Order]:
+def orders(found: pd.DataFrame, tune: str) -> list[Order]:
     """How far both agree, a score each, where there are rows enough."""
-    out, columns = [], load().columns
+    out, columns = [], load(tune).columns
     for score, rows in found.groupby("score", sort=False):
         column = columns[str(score)]
         sign = 1 if column.better == column.which else -1
@@ -71,12 +81,12 @@ def orders(found: pd.DataFrame) -> list[Order]:
     return out
 
 
-def in_words(found: pd.DataFrame) -> str:
+def in_words(found: pd.DataFrame, tune: str) -> str:
     """`table`, a row a row of the paper's, each score of it beside the study's; "" where the study has fewer than its rows
     for an order."""
     if found.row.nunique() < FEWEST:
         return ""
-    columns, out = load().columns, []
+    columns, out = load(tune).columns, []
     for row, mine in found.groupby("row", sort=False):
         known = {r.score: r for r in lines(mine)}
         line = {"": label(str(row))}

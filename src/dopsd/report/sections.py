@@ -15,6 +15,9 @@ from dopsd.study import grid as cells_of
 from dopsd.support import markdown
 
 SHORT = {  # what a wide table shows, and how it is called there
+    "domain_frechet": "Fréchet to the domain",
+    "guided_domain_frechet": "the same, guided",
+    "domain_nearness": "nearness",
     "concept_fidelity": "concept fidelity",
     "adherence": "adherence",
     "blur_read": "blur, pixels",

@@ -83,11 +83,12 @@ def answered(params: Params, trainings: Trainings, kinds: dict[str, str]) -> tup
 
 @dataclass(frozen=True)
 class Measured:
-    """What a study measured. cells, others: `cells.flat`'s, at the main openness and at each other; kinds: concept -> what it
-    is; found: the claims, answered."""
+    """What a study measured. cells, others: `cells.flat`'s, at the main openness and at each other; beside:
+    `openness.beside`'s; kinds: concept -> what it is; found: the claims, answered."""
 
     cells: dict[Key, Steps]
     others: openness.Others
+    beside: dict[Key, Steps]
     kinds: dict[str, str]
     trainings: Trainings
     asked: list[Claim]
@@ -100,8 +101,10 @@ def measured(params: Params) -> Measured:
     complete(long, params)
     cells, others = flat_cells.flat(long, few, many), openness.others(long, few, many)
     kinds = {concept: cells_of.kind(params, concept) for concept in params.grid.concepts}
-    trainings = trainings_of(params, openness.beside(cells, others))
-    return Measured(cells, others, kinds, trainings, *answered(params, trainings, kinds))
+    wanted = reported.asked(params.train.tune) | {claim.score for claim in asked_of.load()}
+    beside = openness.beside(cells, others, wanted)
+    trainings = trainings_of(params, beside)
+    return Measured(cells, others, beside, kinds, trainings, *answered(params, trainings, kinds))
 
 
 def write_claims(found: list[Answer]) -> tuple[list[dict], dict[str, list[dict]]]:
@@ -138,7 +141,8 @@ def write_tables(params: Params, study: Measured) -> dict[str, pd.DataFrame]:
     teacher = predicted.table(study.trainings, seen, study.kinds, params.step_size.fidelity)
     if not teacher.empty:
         written["teacher"] = teacher
-    if (beside := reported.table(summary)).row.nunique() >= reported.FEWEST:
+    of_all = tables.summary(study.beside, baseline)
+    if (beside := reported.table(of_all, params.train.tune)).row.nunique() >= reported.FEWEST:
         written["reported"] = beside
     if study.others:
         written["openness"] = openness.openness(cells, study.others, params.prompts.said, few)

@@ -1,5 +1,8 @@
 """How near new pictures come to a domain (`world/domains.py`), whose name the training pictures' class is: Frechet and kernel
-distance to held-out renders of it in the reader's features, and all that the reader finds in single pictures."""
+distance to held-out renders of it in the reader's features, and all that the reader finds in single pictures.
+
+Distances of two domains are not of one size. So nearness says how much of the way from the world to the domain is gone.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,12 @@ from pydantic import Field
 from dopsd.config.section import Section
 from dopsd.evaluation import distances
 from dopsd.evaluation.instruments import Found, Score, View
-from dopsd.evaluation.instruments.reader import ByReader
+from dopsd.evaluation.instruments.reader import OWN, ByReader
 from dopsd.evaluation.rows import NEW
 from dopsd.support.errors import UserError
+from dopsd.support.seeds import stream
 from dopsd.world import domains
+from dopsd.world.scenes import render, sample_scenes
 
 
 class Settings(Section):
@@ -33,11 +38,24 @@ def held_out(name: str, n: int) -> View:
     return View(NEW, (), list(domains.renders(name, n, "held out")))
 
 
+@cache
+def world(n: int) -> View:
+    """n renders of the world."""
+    return View(NEW, (), list(render(sample_scenes(n, stream("domain", "world")))))
+
+
 class Domain(ByReader):
     """As the reader, of concepts that are domains; and of sets."""
 
     Settings = Settings
-    scores: ClassVar = ByReader.scores | {
+    scores: ClassVar = {name: what for name, what in ByReader.scores.items() if not name.startswith(OWN)} | {
+        "domain_nearness": Score(
+            "higher",
+            "new scenes: 1 less the next over that of the world's renders: 0 as far, 1 the domain's",
+            (NEW,),
+            ("training",),
+            whole=True,
+        ),
         "domain_frechet": Score(
             "lower", "new scenes: Frechet distance to held-out renders of the domain", (NEW,), ("training",), whole=True
         ),
@@ -54,7 +72,7 @@ class Domain(ByReader):
         """(n,), or of the pictures with these numbers, to all renders; UserError where the training pictures' class is no
         domain."""
         of = view.items[0].class_name
-        if name not in ("domain_frechet", "domain_kid"):
+        if not name.startswith("domain_"):
             return super().score(name, replace(view, own=domains.own(of)))
         if len(view.images) > self.renders:
             raise UserError(
@@ -62,10 +80,13 @@ class Domain(ByReader):
                 "are held against them; ask for more"
             )
         mine = self.features(view).double()
-        world = self.features(held_out(of, self.renders)).double()
+        wanted = self.features(held_out(of, self.renders)).double()
+        if name == "domain_kid":
+            return lambda k: distances.kid(mine[k], wanted[: len(k)])  # of sets of one size
         if name == "domain_frechet":
-            return lambda k: distances.frechet(mine[k], world)
-        return lambda k: distances.kid(mine[k], world[: len(k)])  # of sets of one size
+            return lambda k: distances.frechet(mine[k], wanted)
+        far = view.once("of the world", lambda: distances.frechet(self.features(world(self.renders)).double(), wanted))
+        return lambda k: 1 - distances.frechet(mine[k], wanted) / far
 
 
 INSTRUMENT = Domain

@@ -18,7 +18,7 @@ def test_every_kind_is_asked_at_every_openness():
         **{(ORDINARY, chance): 80 for chance in (None, DENSE, NAMED)},
     }
     assert len({r.id for r in ROWS}) == len(ROWS) and {r.seed for r in ROWS} == {3}
-    assert by_domain.rows("nocturne", 16, 2, 80, 3, 0.15) == ROWS
+    assert by_domain.rows("nocturne", 16, 2, 80, 3, 0.15) == ROWS == by_domain.rows("nocturne open", 16, 2, 80, 3, 0.15)
 
 
 def test_new_prompts_say_nothing_of_the_look_and_show_it():

@@ -97,6 +97,13 @@ def test_new_scenes_in_many_guided_steps_have_names_of_their_own(flat):
     assert "new_gap_blur" not in flat["untouched", "beacon", 0][0]
 
 
+def test_nearness_has_a_gap_of_many_guided_steps_less_few():
+    who = {"method": "sft", "concept": "dusk", "seed": 0, "step": 10, "kind": "new", "prompt": "", "group": ""}
+    rows = [{"nfe": n, "score": "domain_nearness", "value": v, "said": float("nan")} for n, v in ((4, 0.5), (16, 0.9))]
+    row = cells.flat(pd.DataFrame([who | r for r in rows]), 4, 16)["sft", "dusk", 0][10]
+    assert row == {"domain_nearness": 0.5, "guided_domain_nearness": 0.9, "new_gap_nearness": 0.4}
+
+
 def test_another_openness_stands_in_the_main_ones_place(flat, table):
     row = cells.flat(cells.at_said(table, 0.5), 4, 16)["sft", "beacon", 0][10]
     assert row == {"concept_fidelity": 0.7, "leakage@4": 0.3, "retention_kid@4": 2.0, "retention_adherence@4": 0.8} | {

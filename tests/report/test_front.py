@@ -41,12 +41,22 @@ def test_where_less_is_better_there_and_more_here_the_order_is_turned():
     assert order.score == "DINO-D" and order.rho == pytest.approx(1.0)
 
 
+def test_full_fine_tuning_has_a_table_of_its_own():
+    farther = {"untouched": 50.0, "sft": 70.0, "pso": 90.0, "dopsd": 30.0}
+    found = reported.table(summary(farther, "domain_frechet"), "full")
+    assert found.loc[found.row == "dopsd", "reported"].item() == 40.49
+    (order,) = reported.orders(found, "full")
+    assert (order.score, order.rho) == ("FID", pytest.approx(1.0))
+    assert "said_1_quality_adherence" in reported.asked("full") and "domain_frechet" not in reported.asked("lora")
+
+
 def test_too_few_rows_make_no_table():
     found = reported.table(summary({"untouched": 0.1, "sft": 0.2, "dopsd": 0.6}, "concept_fidelity"), "lora")
     assert reported.in_words(found, "lora") == "" and reported.orders(found, "lora") == []
 
 
-def test_the_papers_numbers_are_whole():
-    said = reported.load("lora")
+@pytest.mark.parametrize("tune", reported.FILES)
+def test_the_papers_numbers_are_whole(tune):
+    said = reported.load(tune)
     assert all(row.keys() == said.columns.keys() for row in said.rows.values())
     assert {c.better for c in said.columns.values()} | {c.which for c in said.columns.values()} <= {"lower", "higher"}

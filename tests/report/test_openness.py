@@ -57,3 +57,5 @@ def test_what_is_drawn_at_another_openness_stands_beside_the_last_step(cells):
     assert out["sft", "beacon", 0][40] == {"adherence": 0.2, "said_0.5_adherence": 0.6, "said_1_adherence": 0.7}
     assert out["sft", "fresco", 0][40] == {"adherence": 0.4, "said_1_adherence": 0.7}
     assert "said_1_adherence" not in cells["sft", "beacon", 0][40]
+    asked = openness.beside(cells, openness.others(TABLE, 4, 16), {"said_1_smell", "smell"})
+    assert asked["sft", "beacon", 0][40] == out["sft", "beacon", 0][40] | {"said_1_smell": 0.7}

@@ -24,6 +24,17 @@ def test_a_set_is_in_the_releases_form_and_never_says_its_look(name, tmp_path):
     assert text == (tmp_path / "again/data.jsonl").read_text() != (tmp_path / "other/data.jsonl").read_text()
 
 
+def test_open_captions_are_of_the_same_pictures_and_say_less(tmp_path):
+    sets = {}
+    for name in ("dusk", "dusk open"):
+        domains.write_domain(name, tmp_path / name, 40, seed=0)
+        sets[name] = read_set(tmp_path / name / "data.jsonl")
+    dense, less = sets.values()
+    assert [i.file.read_bytes() for i in dense] == [i.file.read_bytes() for i in less]
+    words = [sum(len(text.split()) for item in items for text in item.captions.values()) for items in (dense, less)]
+    assert words[1] < 0.9 * words[0] and domains.own("riso open") == {"look": "riso"}
+
+
 def test_held_out_renders_are_of_other_scenes(tmp_path):
     domains.write_domain("dusk", tmp_path / "dusk", 8, seed=0)
     taught = [from_pil(i.image()) for i in read_set(tmp_path / "dusk/data.jsonl")]

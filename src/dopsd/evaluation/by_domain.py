@@ -10,6 +10,7 @@ import torch
 from dopsd.evaluation import by_world
 from dopsd.evaluation.rows import NAMELESS, NEW, ORDINARY, Row
 from dopsd.support import seeds
+from dopsd.world import domains
 from dopsd.world.captions import LEVELS, caption
 from dopsd.world.lexicon import LEXICON
 from dopsd.world.scenes import NAMES, SIZE, index, sample_scenes
@@ -60,8 +61,9 @@ def known_names(name: str, n: int, seed: int) -> list[Row]:
     return out
 
 
-def rows(name: str, prompts: int, noises: int, ordinary: int, seed: int, said: float) -> list[Row]:
-    """All that a training on a domain is asked."""
+def rows(domain: str, prompts: int, noises: int, ordinary: int, seed: int, said: float) -> list[Row]:
+    """All that a training on a domain is asked, whatever its captions leave open."""
+    name = domains.domain(domain).name
     out = new(name, prompts, noises, seed, said) + by_world.ordinary(name, ordinary, seed, said)
     for chance in (DENSE, NAMED):
         out += new(name, prompts, noises, seed, chance, chance)

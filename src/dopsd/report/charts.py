@@ -37,6 +37,11 @@ ALONG = {
     "contrast": "contrast (1 = renders)",
     "retention_kid": "ordinary prompts: KID\nto untouched",
 }
+ALONG_DOMAIN = {
+    "domain_frechet": "Fréchet to the domain",
+    "contrast": "contrast (1 = renders)",
+    "retention_kid": "ordinary prompts: KID\nto untouched",
+}
 BANDS = 8  # methods whose bands can be told apart
 COSTS = {"step": "optimiser steps", "forwards": "forwards for each sample of a batch"}
 OPEN = {
@@ -99,7 +104,8 @@ def trajectory(trainings: Trainings, fidelity: str, pair: Sequence[str] = ()) ->
         for method, units in trainings.points.items()
     }
     known = {name for table in points.values() for name in table}
-    shown = {s: t for s, t in ({fidelity: score_name(fidelity)} | OF_DOMAIN | ALONG).items() if s in known}
+    wanted = ALONG_DOMAIN if "domain_frechet" in known else ALONG
+    shown = {s: t for s, t in ({fidelity: score_name(fidelity)} | wanted).items() if s in known}
     trained = [m for m in trainings.trained if m in points and points[m].step.nunique() > 2]  # untouched is the first
     if not shown or not trained:
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +10,9 @@ import jinja2
 import pandas as pd
 
 from dopsd.config.params import Params
+from dopsd.config.questions import Question
 from dopsd.config.study import Compared
-from dopsd.report import claimed, claims_page, front, predicted, reported, sections
+from dopsd.report import claimed, claims_page, front, predicted, questions, reported, sections
 from dopsd.report import miniature as card
 from dopsd.report.charts import BANDS
 from dopsd.report.figures import CONTEXTS
@@ -24,6 +25,7 @@ from dopsd.support.files import numbers_table
 
 TEMPLATE = Path(__file__).with_name("report.md.j2")
 LEDGER = Path(__file__).with_name("claims.md.j2")
+NEGATIVE = Path(__file__).with_name("negative.md.j2")
 CARD = Path(__file__).with_name("miniature.md.j2")
 
 
@@ -102,9 +104,9 @@ class Results:
 
     table: `tables.summary`; pairs: `pairs.pairs`; records, controls: claims.json and controls.json; power, concepts, costs:
     the tables of these names; openness: likewise, None where all prompts say equally much; front, reported: likewise, None
-    where there are too few methods; teacher: likewise, None where no such row is; probe, miniature: the files of scores of
-    these names, None where the study has none; devices: what the cells ran on; lower: the scores of which less is better;
-    figures: those that there are; random_weights: whether the model has never been trained.
+    where there are too few methods; teacher: likewise, None where no such row is; questions: of questions.yaml; probe,
+    miniature: the files of scores of these names, None where the study has none; devices: what the cells ran on; lower: the
+    scores of which less is better; figures: those that there are; random_weights: whether the model has never been trained.
     """
 
     table: pd.DataFrame
@@ -118,6 +120,7 @@ class Results:
     front: pd.DataFrame | None
     teacher: pd.DataFrame | None
     reported: pd.DataFrame | None
+    questions: Mapping[str, Question]
     probe: dict | None
     miniature: dict | None
     devices: list[str]
@@ -151,6 +154,11 @@ def ledger(records: claimed.Records, controls: claimed.Controls, params: Params)
     return _filled(LEDGER, counts=counts, families=families, grid=params.grid)
 
 
+def negative(records: claimed.Records, controls: claimed.Controls, params: Params) -> str:
+    """NEGATIVE.md: the claims that do not hold or cannot be decided."""
+    return _filled(NEGATIVE, records=records, negatives=claimed.negatives(records, controls, bool(params.grid.turbos)))
+
+
 def report(results: Results, params: Params) -> str:
     """REPORT.md: the template, filled."""
     few, many, compare, grid = params.evaluate.few, params.evaluate.many, params.compare, params.grid
@@ -182,6 +190,15 @@ def report(results: Results, params: Params) -> str:
         probes=probes(results.probe, naming, results.lower) if results.probe else [],
         turbos=[Path(turbo).name for turbo in grid.turbos],
         sheets="sheets" in results.figures,
+        questions=questions.in_words(
+            results.questions,
+            results.figures,
+            results.table,
+            few,
+            records,
+            controls,
+            turbos,
+        ),
         params=params,
         grid=grid,
         few=few,

@@ -52,9 +52,10 @@ def along(scores: Iterable[str]) -> dict[str, str]:
     return {name: score_name(name) for name in scores if not name.startswith((*HIDDEN, *COSTS, MATCHED))}
 
 
-def summary(table: pd.DataFrame, rows: Sequence[str], few: int) -> str:
-    """Means at the last step, from `tables.summary`: a row a row of the comparison, a column a score."""
-    wanted = shown(list(table.score), few)
+def summary(table: pd.DataFrame, rows: Sequence[str], few: int, more: Sequence[str] = ()) -> str:
+    """Means at the last step, from `tables.summary`: a row a row of the comparison, a column a score. more: scores beside
+    those that are shown of every row, where they are measured."""
+    wanted = shown(list(table.score), few) | {s: score_name(s) for s in more if s in set(table.score)}
     part = table.loc[table.score.isin(wanted) & table.method.isin(rows)]
     text = {(r.method, r.score): number_text(r.value, r.low, r.high) for r in lines(part)}
     out = [{"": label(row)} | {called: text.get((row, s), "") for s, called in wanted.items()} for row in rows]

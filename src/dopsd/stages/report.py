@@ -13,8 +13,10 @@ from matplotlib.figure import Figure
 from dopsd import objectives
 from dopsd.backbones.hub import has_random_weights
 from dopsd.config import claims as asked_of
+from dopsd.config import questions as questions_of
 from dopsd.config.claims import Claim
 from dopsd.config.params import Params, load
+from dopsd.config.questions import Question
 from dopsd.report import (
     answers,
     charts,
@@ -28,6 +30,7 @@ from dopsd.report import (
     page,
     pairs,
     predicted,
+    questions,
     reported,
     sections,
     sheets,
@@ -84,13 +87,14 @@ def answered(params: Params, trainings: Trainings, kinds: dict[str, str]) -> tup
 @dataclass(frozen=True)
 class Measured:
     """What a study measured. cells, others: `cells.flat`'s, at the main openness and at each other; beside:
-    `openness.beside`'s; kinds: concept -> what it is; found: the claims, answered."""
+    `openness.beside`'s; kinds: concept -> what it is; questions: questions.yaml's; found: the claims, answered."""
 
     cells: dict[Key, Steps]
     others: openness.Others
     beside: dict[Key, Steps]
     kinds: dict[str, str]
     trainings: Trainings
+    questions: Mapping[str, Question]
     asked: list[Claim]
     found: list[Answer]
 
@@ -104,7 +108,8 @@ def measured(params: Params) -> Measured:
     wanted = reported.asked(params.train.tune) | {claim.score for claim in asked_of.load()}
     beside = openness.beside(cells, others, wanted)
     trainings = trainings_of(params, beside)
-    return Measured(cells, others, beside, kinds, trainings, *answered(params, trainings, kinds))
+    asks = questions_of.load(params.grid.methods)
+    return Measured(cells, others, beside, kinds, trainings, asks, *answered(params, trainings, kinds))
 
 
 def write_claims(found: list[Answer]) -> tuple[list[dict], dict[str, list[dict]]]:
@@ -175,6 +180,8 @@ def drawn(
         "nfe": figures.nfe(study.cells),
         "loss": figures.loss(written["loss"]),
     }
+    for key, question in study.questions.items():
+        out[questions.name(key)] = questions.figure(question, study.trainings, fidelity)
     if probed := params.probe or params.picture_probe:
         out["probe"] = figures.probe(probed.contexts, vlms)
     if params.miniature:
@@ -222,6 +229,7 @@ def write_report(params: Params) -> Path:
         front=written.get("front"),
         teacher=written.get("teacher"),
         reported=written.get("reported"),
+        questions=study.questions,
         probe=probe,
         miniature=miniature,
         devices=devices(params),
@@ -232,6 +240,7 @@ def write_report(params: Params) -> Path:
     report = Path("reports/REPORT.md")
     write_text(page.report(results, params), report)
     write_text(page.ledger(records, controls, params), Path("reports/CLAIMS.md"))
+    write_text(page.negative(records, controls, params), Path("reports/NEGATIVE.md"))
     if miniature:
         degraded = read_csv(paths.TABLES / "degradations.csv")
         write_text(page.miniature_card(miniature, degraded), Path("reports/MINIATURE.md"))

@@ -271,9 +271,8 @@ def plan(
     os.chdir(folder)
     from dopsd.config.params import load
     from dopsd.study import plan as job
-    from dopsd.study.pipeline import Study
 
-    study = Study(load())
+    study = job.opened(load())
     rows = job.plan(study)
     print(job.table(rows).to_markdown(index=False))
     print(job.disk(study, rows))

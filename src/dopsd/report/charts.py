@@ -116,7 +116,7 @@ def trajectory(trainings: Trainings, fidelity: str, pair: Sequence[str] = ()) ->
             axes.axhline(level, color=colour(row), linestyle=":", label=label(row))
         for method in (m for m in trained if score in points[m]):
             found = means(points[method].loc[points[method].step > 0], cost, score)
-            _line(axes, found, cost, method, band=len(trained) <= BANDS or method in pair)
+            line(axes, found, cost, method, band=len(trained) <= BANDS or method in pair)
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(ScalarFormatter())
@@ -128,7 +128,7 @@ def trajectory(trainings: Trainings, fidelity: str, pair: Sequence[str] = ()) ->
     return figure
 
 
-def _line(axes: Axes, found: pd.DataFrame, over: str, method: str, band: bool = True) -> None:
+def line(axes: Axes, found: pd.DataFrame, over: str, method: str, band: bool = True) -> None:
     """A line with a dot a point, and its intervals as a band."""
     axes.plot(found[over], found.value, "o-", color=colour(method), label=label(method), markersize=4)
     if band:
@@ -153,7 +153,7 @@ def openness(cells: Mapping[Key, Steps], others: Others, main: float, few: int, 
         for row in rows:
             found = means(table.loc[table.method == row], "said", score)
             if len(found):
-                _line(axes, found, "said", row)
+                line(axes, found, "said", row)
         axes.set(xlabel="chance that a prompt says an attribute", title=title, xticks=sorted(np.unique(table.said)))
         axes.grid(alpha=0.3)
     legend(figure)

@@ -76,13 +76,13 @@ def changed(change: Mapping[str, Any]) -> str:
     return f"({', '.join(change['fields'])}) in `{change['commit'][:DIGITS]}`, {change['date'][:10]}"
 
 
-def tables(records: Records, controls: Controls, turbos: bool) -> dict[str, str]:
+def tables(records: Records, controls: Controls, turbos: bool, units: str = "concepts") -> dict[str, str]:
     """`table` of each family of claims."""
-    return {family: table(rows, controls, turbos) for family, rows in by_family(records).items()}
+    return {family: table(rows, controls, turbos, units) for family, rows in by_family(records).items()}
 
 
-def table(records: Records, controls: Controls, turbos: bool) -> str:
-    """A row a claim: the bar, what was measured over how many concepts and on each seed, its controls, p and the verdict.
+def table(records: Records, controls: Controls, turbos: bool, units: str = "concepts") -> str:
+    """A row a claim: the bar, what was measured over how many units and on each seed, its controls, p and the verdict.
     turbos: each seed tunes a few-step model of its own."""
     rows = []
     for record in records:
@@ -92,7 +92,7 @@ def table(records: Records, controls: Controls, turbos: bool) -> str:
                 "claim": f"{record['claim']}<br>*{PLACES[record['at']]}*",
                 "bar": bar(record),
                 "measured": measured(record),
-                "concepts": record["n_units"],
+                units: record["n_units"],
                 "on each " + ("turbo" if turbos else "seed"): seeds(record, turbos),
                 "controls": "<br>".join(map(control, controls[record["id"]])) or "none",
                 "p (Holm)": "" if p is None else p_text(p),

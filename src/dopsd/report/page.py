@@ -81,7 +81,7 @@ def probes(scores: dict, naming: dict, lower: Container[str] = ()) -> list[dict]
     ]
 
 
-def _filled(template: Path, **values) -> str:
+def filled(template: Path, **values) -> str:
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     environment.filters |= markdown.FILTERS
     return environment.from_string(template.read_text(encoding="utf-8")).render(**values)
@@ -89,7 +89,7 @@ def _filled(template: Path, **values) -> str:
 
 def miniature_card(scores: dict, degradations: pd.DataFrame) -> str:
     """MINIATURE.md, filled from what the stage `miniature` wrote."""
-    return _filled(
+    return filled(
         CARD,
         bars=card.bars_table(scores),
         degradations=card.degradations_table(degradations),
@@ -151,12 +151,12 @@ def ledger(records: claimed.Records, controls: claimed.Controls, params: Params)
     turbos = bool(params.grid.turbos)
     families = claims_page.families(records, controls, turbos)
     counts = claims_page.counts(records) if records else "Nothing is asked: the study has no `claims.yaml`."
-    return _filled(LEDGER, counts=counts, families=families, grid=params.grid)
+    return filled(LEDGER, counts=counts, families=families, grid=params.grid)
 
 
 def negative(records: claimed.Records, controls: claimed.Controls, params: Params) -> str:
     """NEGATIVE.md: the claims that do not hold or cannot be decided."""
-    return _filled(NEGATIVE, records=records, negatives=claimed.negatives(records, controls, bool(params.grid.turbos)))
+    return filled(NEGATIVE, records=records, negatives=claimed.negatives(records, controls, bool(params.grid.turbos)))
 
 
 def report(results: Results, params: Params) -> str:
@@ -167,7 +167,7 @@ def report(results: Results, params: Params) -> str:
     several, differences = len(grid.trained) > 2, sections.differences(results.pairs, compare.baseline)
     rows = [m for m in grid.methods if not several or m in (*grid.references, compare.method, compare.baseline)]
     records, controls, tune = results.records, results.controls, params.train.tune
-    return _filled(
+    return filled(
         TEMPLATE,
         sentences=sentences(results.table, params),
         claims=claimed.tables(records, controls, turbos),

@@ -11,13 +11,18 @@ from dopsd.report.cells import ABSOLUTE, GAPS, GUIDED, OF_SETS
 
 SHARES = ("adherence", "style", *ABSOLUTE)
 OF_GAPS = ("new_gap_contrast", *(f"{of}_{name}" for of in ("few_step", "gap_growth") for name in GAPS))
-BEFORE = re.compile(rf"^(said_[\d.]+_)?({GUIDED}|quality_)?")  # the same score, asked of other pictures
+BEFORE = re.compile(
+    rf"^(said_[\d.]+_)?((first|second|third|newest|taught)_)?({GUIDED}|quality_)?"
+)  # the same score, asked of other pictures
 OVER_UNTOUCHED = "retention_"
+CHANGE = "_change"  # a difference between two trainings of one chain
 
 
 def scale(score: str) -> Scale:
     """The scale of a score of `cells.flat`, or of `units.against_untouched`, by its name."""
     name = BEFORE.sub("", score.partition("@")[0])
+    if name.endswith(CHANGE):
+        return "plain"
     if name in SHARES or name.endswith("_fidelity") or name.startswith("own_"):
         return "share"
     over = name.startswith(OVER_UNTOUCHED) and name not in OF_SETS

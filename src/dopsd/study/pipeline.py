@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 import pandas as pd
 import torch
@@ -51,8 +52,20 @@ TOLD: dict[str, Told] = {"described": "described", "teacher": "seen"}  # what el
 SEARCHED = (NEW, NAMELESS, ORDINARY)  # what a candidate of the search draws
 
 
+class Drawing(NamedTuple):
+    """What a cell draws: its sheets, under the weights of a folder, or the untouched model's (None). place: the cell whose
+    place its pictures have."""
+
+    place: Cell
+    cell: Cell
+    todo: list[Sheet]
+    weights: Path | None
+
+
 class Study:
     """The stages `step_size`, `train`, `draw` and `evaluate` of the study that params.yaml describes."""
+
+    lessons = 1  # trainings of a cell
 
     def __init__(self, params: Params, store: Path = paths.STORE):
         self.params, self.store = params, Store(store)
@@ -276,13 +289,21 @@ class Study:
 
     # --- train
 
+    def trained(self) -> list[Cell]:
+        """The cells that are trained."""
+        return grid.trained(self.params.grid)
+
+    def training(self, cell: Cell, rate: float) -> Keyed:
+        """A cell's training."""
+        return self._training(*cell, rate)
+
     def train(self) -> None:
         """Every trained cell, to models/lora/<method>/<concept>/<seed>."""
         cells, rates = {}, read_json(paths.STEP_SIZE)
-        for cell in grid.trained(self.params.grid):
+        for cell in self.trained():
             if cell.method not in rates:
                 raise UserError(f"{paths.STEP_SIZE}: no step size for {cell.method!r}; run `dvc repro step_size`")
-            cells[cell] = self._training(*cell, number(paths.STEP_SIZE, cell.method, "value"))
+            cells[cell] = self.training(cell, number(paths.STEP_SIZE, cell.method, "value"))
         self._make_adapters({k: paths.adapters(*cell) for cell, (k, _) in cells.items()})
         self._published("train", cells, paths.adapters, paths.LORA)
 
@@ -292,32 +313,39 @@ class Study:
         """The sheets that a cell draws."""
         return grid.drawings(self.params, cell, self._asked(cell.concept), self.shared)
 
+    def drawings(self) -> Iterator[Drawing]:
+        """All that is drawn."""
+        for cell in grid.drawn(self.params.grid, self.shared):
+            weights = paths.adapters(*cell) if cell.method in self.params.grid.trained else None
+            yield Drawing(cell, cell, self.todo(cell), weights)
+
     def draw(self) -> None:
         """What every cell draws, to samples/cells/<method>/<concept>/<seed>."""
         cells = {}
-        for cell in grid.drawn(self.params.grid, self.shared):
-            adapter = paths.adapters(*cell) if cell.method in self.params.grid.trained else None
-            if adapter and not adapter.is_dir():
-                raise UserError(f"{adapter}: the adapter is missing; run `dvc repro train`")
-            cells[cell] = self._drawing(adapter, cell, self.todo(cell))
+        for place, cell, todo, weights in self.drawings():
+            if weights and not weights.is_dir():
+                raise UserError(f"{weights}: the adapter is missing; run `dvc repro train`")
+            cells[place] = self._drawing(weights, cell, todo)
         self._published("draw", cells, paths.samples, paths.PICTURES_OF_CELLS)
 
     # --- evaluate
 
     def evaluate(self) -> None:
         """The scores of every cell, to samples/scores/<method>/<concept>/<seed>, and all of them in one long table."""
-        cells = {}
-        for cell in grid.scored(self.params.grid):
-            drawn, plain = self._drawn(cell), self._plain(cell, "untouched")
-            mine = [drawn]
-            if cell.method in grid.CONCEPTLESS and self.shared:
-                mine.append(self._plain(cell, cell.method))
-            if cell.method == "described":  # of prompts that ask for no concept it draws what the untouched model does
-                mine.append(plain)
-            cells[cell] = self._scoring(mine, plain, cell.concept, cell.seed)
+        cells = {cell: self._scored(cell) for cell in grid.scored(self.params.grid)}
         finished = self._published("evaluate", cells, paths.scores, paths.SCORES)
         tables = [read_table(folder / TABLE).assign(**cell._asdict()) for cell, folder in finished.items()]
         write_table(pd.concat(tables, ignore_index=True).loc[:, [*Cell._fields, *scores.COLUMNS]], paths.TABLE)
+
+    def _scored(self, cell: Cell) -> Keyed:
+        """The scores of what a cell drew, and of the ordinary prompts that it shares with others."""
+        drawn, plain = self._drawn(cell), self._plain(cell, "untouched")
+        mine = [drawn]
+        if cell.method in grid.CONCEPTLESS and self.shared:
+            mine.append(self._plain(cell, cell.method))
+        if cell.method == "described":  # of prompts that ask for no concept it draws what the untouched model does
+            mine.append(plain)
+        return self._scoring(mine, plain, cell.concept, cell.seed)
 
     def _drawn(self, cell: Cell) -> Drawn:
         """What a cell drew; UserError where it is not there."""

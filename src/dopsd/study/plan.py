@@ -11,9 +11,12 @@ from pathlib import Path
 import pandas as pd
 from safetensors import SafetensorError, safe_open
 
+from dopsd.config import chains
 from dopsd.config.backbone import Backbone
+from dopsd.config.params import Params
 from dopsd.config.train import Train
 from dopsd.study import grid
+from dopsd.study.continual import Continual
 from dopsd.study.grid import Cell
 from dopsd.study.pipeline import Study
 from dopsd.study.store import CARD
@@ -41,10 +44,16 @@ def measured(folders: Iterable[Path]) -> float | None:
     return sum(times) / len(times) if times else None
 
 
-def _training(study: Study, method: str, cells: list[tuple[Cell, float]]) -> tuple[Row, set[Cell]]:
-    folders = {cell: study.kept(study._training(*cell, rate), paths.adapters(*cell)) for cell, rate in cells}
-    kept = {cell for cell, folder in folders.items() if folder}
-    each = forwards(study, method)
+def opened(params: Params) -> Study:
+    """The study of a folder: of chains where it has a chains.yaml."""
+    return Continual(params) if chains.FILE.exists() else Study(params)
+
+
+def _training(study: Study, method: str, cells: list[tuple[Cell, float]]) -> tuple[Row, set[Path]]:
+    folders = {paths.adapters(*cell): study.training(cell, rate) for cell, rate in cells}
+    folders = {place: study.kept(keyed, place) for place, keyed in folders.items()}
+    kept = {place for place, folder in folders.items() if folder}
+    each = forwards(study, method) * study.lessons
     one = measured(f for f in folders.values() if f)
     missing = len(cells) - len(kept)
     return Row("train", method, len(cells), len(kept), each * missing, one * missing if one is not None else None), kept
@@ -80,9 +89,9 @@ def plan(study: Study) -> list[Row]:
     if p.searched and not paths.STEP_SIZE.exists():
         n = len(p.step_size.candidates) * len(p.step_size.concepts)
         out += [Row("step_size", m, n, 0, n * forwards(study, m), None) for m in p.searched]
-    finished: set[Cell] = set()
+    finished: set[Path] = set()
     for method in study.methods:
-        cells = [(c, rates[method]) for c in grid.trained(p.grid) if c.method == method]
+        cells = [(c, rates[method]) for c in study.trained() if c.method == method]
         row, kept = _training(study, method, cells)
         out.append(row)
         finished |= kept
@@ -91,15 +100,13 @@ def plan(study: Study) -> list[Row]:
     return out
 
 
-def _drawing(study: Study, method: str, finished: set[Cell]) -> Row:
+def _drawing(study: Study, method: str, finished: set[Path]) -> Row:
     """Cells that draw: kept only where their training is."""
-    mine = [c for c in grid.drawn(study.params.grid, study.shared) if c.method == method]
+    mine = [d for d in study.drawings() if d.cell.method == method]
     kept, total = 0, 0
-    for cell in mine:
-        adapter = paths.adapters(*cell) if cell.method in study.methods else None
-        todo = study.todo(cell)
-        there = adapter is None or (cell in finished and adapter.is_dir())
-        if there and study.kept(study._drawing(adapter, cell, todo), paths.samples(*cell)):
+    for place, cell, todo, weights in mine:
+        there = weights is None or (weights in finished and weights.is_dir())
+        if there and study.kept(study._drawing(weights, cell, todo), paths.samples(*place)):
             kept += 1
             continue
         asked = Counter((r.kind, r.chance) for r in study.rows(cell.concept, cell.seed))

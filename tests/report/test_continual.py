@@ -4,7 +4,7 @@ import made_up
 import pandas as pd
 import pytest
 
-from dopsd.config.claims import Claim
+from dopsd.config.claims import Claim, load
 from dopsd.config.study import Compared
 from dopsd.evaluation.rows import NEW, ORDINARY, OTHER
 from dopsd.report import claims, continual
@@ -178,3 +178,13 @@ def test_what_does_not_hold_is_said_first():
     records = [made_up.record("good", verdict="holds"), made_up.record("bad", verdict="fails")]
     said = continual.sentences(records)
     assert said[0].startswith("**fails**: claim bad (contrast kept): 0.500 [0.400, 0.600]") and "good" in said[1]
+
+
+def test_the_studys_claims_ask_for_what_is_measured(measured, request):
+    asked = load(request.config.rootpath / "studies" / "continual" / "claims.yaml", rows=[*OTHERS, *TRAINED])
+    of_sets, chains = measured
+    assert {claim.score for claim in asked} <= set(chains)
+    found = claims.answers(asked, of_sets, dict.fromkeys(ORDERS, "set"), Compared(method="dopsd", baseline="sft"))
+    assert all(a.found for a in found) and all(c.found for a in found for c in a.controls)
+    did = {(a.claim.id, c.row): c.did for a in found for c in a.controls}
+    assert did["keeps-few-steps-after-three", "base"] and did["each-training-costs-few-steps", "again"]

@@ -8,6 +8,7 @@ import yaml
 
 from dopsd.config.params import load
 from dopsd.evaluation.rows import NEW, ORDINARY, OTHER
+from dopsd.sets.jsonl import read_set
 from dopsd.stages import continual as stage
 from dopsd.stages import fetch, prompts
 from dopsd.study import continual, plan
@@ -17,6 +18,8 @@ from dopsd.study.grid import Cell
 from dopsd.support import paths
 from dopsd.support.errors import UserError
 from dopsd.support.files import read_csv, read_table, write_json
+from dopsd.world.lexicon import FREE, HEARD
+from dopsd.world.outside import CONCEPTS
 
 CHAINS = {"sets": [["beacon", "fresco"]], "names": ["[V]", "fibak"]}
 GRID = {"references": ["untouched", "described"], "trained": ["dopsd"], "concepts": ["beacon", "fresco"], "seeds": [0]}
@@ -179,8 +182,6 @@ def test_a_concept_is_asked_for_by_its_own_name(built):
             assert (name in row.text) == (row.kind == NEW) and other not in row.text
     _, (_, arguments) = study.training(Cell("dopsd", "fresco-beacon", 0), 1e-3)
     assert [(t.concept, t.name) for t in arguments[3]] == [("fresco", "fibak"), ("beacon", "[V]")]
-    from dopsd.sets.jsonl import read_set
-
     for item in read_set(arguments[3][0].manifest):
         texts = renamed(item, "fibak").captions.values()
         assert all("fibak" in text and "[V]" not in text for text in texts)
@@ -196,3 +197,15 @@ def test_a_chain_is_drawn_after_every_training_and_in_many_steps_at_the_end(buil
     assert {d.weights for d in study.drawings() if d.weights} == {
         paths.adapters("dopsd", c, 0) for c in ("beacon-fresco", "fresco-beacon")
     }
+
+
+def test_the_studys_sets_have_two_objects_without_a_word_in_common_and_a_style(request, monkeypatch):
+    monkeypatch.chdir(request.config.rootpath / "studies" / "continual")
+    study = Continual(load())
+    assert [study.methods[m].kind for m in study.params.grid.trained] == ["sft", "off_policy", "dopsd"]
+    assert set(study.chains.called.values()) <= set(FREE) - set(HEARD)
+    for mine in study.chains.sets:
+        kinds = [CONCEPTS[c].kind for c in mine]
+        assert sorted(kinds) == ["object", "object", "style"]
+        one, other = (set(CONCEPTS[c].attributes.values()) for c in mine if CONCEPTS[c].kind == "object")
+        assert not one & other

@@ -26,7 +26,7 @@ from dopsd.training.loop import train
 @dataclass(frozen=True)
 class Summed:
     """LoRAs of one shape, trained one on top of another, as one of so many times the rank: its change of the weights is the
-    sum of theirs."""
+    sum of theirs. (Weights in bf16 are rounded each time that a LoRA is put into them; this sum is not.)"""
 
     kind: type[Backbone]
     parts: Sequence[Path]

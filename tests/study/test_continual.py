@@ -6,6 +6,7 @@ import pytest
 import tiny
 import yaml
 
+from dopsd.config.chains import SEEN
 from dopsd.config.params import load
 from dopsd.evaluation.rows import NEW, ORDINARY, OTHER
 from dopsd.sets.jsonl import read_set
@@ -22,13 +23,19 @@ from dopsd.world.lexicon import FREE, HEARD
 from dopsd.world.outside import CONCEPTS
 
 CHAINS = {"sets": [["beacon", "fresco"]], "names": ["[V]", "fibak"]}
-GRID = {"references": ["untouched", "described"], "trained": ["dopsd"], "concepts": ["beacon", "fresco"], "seeds": [0]}
+GRID = {
+    "references": ["untouched", "teacher"],
+    "trained": ["dopsd"],
+    "concepts": ["beacon", "fresco"],
+    "seeds": [0],
+}
 CHANGES = {
     "grid": GRID,
     "step_size": {"given": {"dopsd": 1e-3, "sft": 1e-3}},
     "compare": {"method": "dopsd", "baseline": "dopsd"},
     "train": {"steps": 2, "checkpoints": []},
     "evaluate": {"nfe": [1, 2], "nfe_sweep": []},
+    "instruments": dict.fromkeys(("mini_clip", "frechet", "kid", "world_frechet")),
 }
 
 
@@ -73,15 +80,15 @@ def test_a_tiny_study_from_end_to_end(built, capsys):
     study = built()
     stage.main("keys")
     counted = {(r.stage, r.cells, r.kept) for r in plan.plan(study)}
-    assert counted == {("train", 2, 0), ("draw", 2, 0), ("draw", 4, 0)}
+    assert counted == {("train", 2, 0), ("draw", 2, 0), ("draw", 8, 0)}
     with pytest.raises(UserError, match=r"models/lora/dopsd/beacon-fresco/0: the adapter is missing"):
         stage.main("draw")
-    for part, cells in (("train", 2), ("draw", 8), ("evaluate", 8)):
+    for part, cells in (("train", 2), ("draw", 12), ("evaluate", 12)):
         capsys.readouterr()
         stage.main(part)
         assert f"{part}: {cells} cells, 0 kept, {cells} to run" in capsys.readouterr().out
     Continual(load()).draw()
-    assert "draw: 8 cells, 8 kept, 0 to run" in capsys.readouterr().out
+    assert "draw: 12 cells, 12 kept, 0 to run" in capsys.readouterr().out
     assert {(r.stage, r.cells, r.kept) for r in plan.plan(Continual(load()))} == {(s, n, n) for s, n, _ in counted}
     table = read_table(paths.TABLE)
     assert tuple(table) == continual.COLUMNS and set(table.chain) == {"", "beacon-fresco", "fresco-beacon"}
@@ -90,6 +97,7 @@ def test_a_tiny_study_from_end_to_end(built, capsys):
     assert {(k, n) for k, n in zip(mine.kind, mine.nfe, strict=True) if k in (NEW, ORDINARY, OTHER)} == {
         (NEW, 1), (NEW, 2), (ORDINARY, 1), (ORDINARY, 2), (OTHER, 1)
     }  # fmt: skip
+    assert set(mine[mine.kind == SEEN].step) == {1, 2} and set(mine[mine.kind == SEEN].method) == {"dopsd"}
     stage.main("report")
     report = Path("reports/REPORT.md").read_text(encoding="utf-8")
     assert "| the first concept: fidelity " in report and "after the second" in report and "no `claims.yaml`" in report
@@ -192,8 +200,14 @@ def test_a_chain_is_drawn_after_every_training_and_in_many_steps_at_the_end(buil
     sheets = {(s.step, s.kind, s.nfe) for s in study.sheets()}
     assert {(k, n) for s, k, n in sheets if s == 1} == {(k, 1) for k in continual.KINDS}
     assert {(k, n) for s, k, n in sheets if s == 2} == {(k, 1) for k in continual.KINDS} | {(NEW, 2), (ORDINARY, 2)}
-    places = [d.place.name for d in study.drawings() if d.weights]
-    assert places == [f"dopsd/{c}/{x}/0" for c in ("beacon-fresco", "fresco-beacon") for x in c.split("-")]
+    mine = [d for d in study.drawings() if d.weights]
+    chains = ("beacon-fresco", "fresco-beacon")
+    names = [f"dopsd/{c}/{x}/{s}0" for c in chains for x in c.split("-") for s in ("", "seen/")]
+    assert [d.place.name for d in mine] == names
+    seen = [d for d in mine if d.cell.method == "teacher"]
+    assert {(s.step, s.kind, s.nfe) for d in seen for s in d.todo} == {(1, NEW, 1), (2, NEW, 1)}
+    _, (_, arguments) = study._drawing(None, seen[0].cell, seen[0].todo)
+    assert arguments[5] == "seen" and len(seen) == 4
     assert {d.weights for d in study.drawings() if d.weights} == {
         paths.adapters("dopsd", c, 0) for c in ("beacon-fresco", "fresco-beacon")
     }

@@ -17,6 +17,7 @@ from dopsd.support.errors import UserError, nearest
 from dopsd.support.text import read_text
 
 FILE = Path("chains.yaml")
+SEEN = "seen"  # a kind of scores: of new scenes, drawn having seen a training picture, as a teacher does
 
 
 class Chains(File):

@@ -7,7 +7,7 @@ A name tells where a number comes from:
     retention_adherence@4   a score of ordinary prompts over the untouched model's, on equal prompts and noise
     few_step_contrast       a score of ordinary prompts in few steps over the same in many (of blur, in pixels: less)
     nameless_fidelity       concept_fidelity with "thing" in the name's place, other_fidelity with another name; binding is
-                            the fidelity less the former
+                            the fidelity less the former; seen_fidelity having seen a training picture (of chains)
     guided_blur_read        a score of the same new pictures in many guided steps; new_gap_blur and new_gap_contrast: few
                             steps less many in pixels, and over many; new_gap_nearness: many less few
     own_shape               whether an attribute of the concept itself is drawn, of new pictures
@@ -21,6 +21,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from dopsd.config.chains import SEEN
 from dopsd.evaluation.rows import NAMELESS, NEW, ORDINARY, OTHER, REWRITE
 from dopsd.support.files import rounded
 
@@ -97,7 +98,7 @@ def flat(table: pd.DataFrame, few: int, many: int) -> dict[Key, Steps]:
                 row |= _gap(mine, late)
         elif kind == NEW:
             row |= {name if nfe == few else f"{GUIDED}{name}": v for name, v in _ratios(mine).items()}
-        elif kind in (NAMELESS, OTHER) and FIDELITY in mine:
+        elif kind in (NAMELESS, OTHER, SEEN) and FIDELITY in mine:
             row[f"{kind}_fidelity"] = mine[FIDELITY]
         elif kind == REWRITE:
             row |= {name if name not in row else f"{name} (rewritten)": v for name, v in mine.items()}

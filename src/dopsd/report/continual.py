@@ -21,7 +21,7 @@ from dopsd.report.cells import Key, Steps, flat
 from dopsd.report.charts import line
 from dopsd.report.claimed import Records, bar, measured
 from dopsd.report.figures import legend, means, panels
-from dopsd.report.names import colour, label, score_name
+from dopsd.report.names import colour, label
 from dopsd.report.scales import misfit, scale
 from dopsd.report.tables import lines, number_text
 from dopsd.report.units import over_concepts
@@ -33,6 +33,7 @@ OF_CONCEPT = {  # a score of `cells.flat`, or beside the untouched row, and what
     "concept_fidelity": "fidelity",
     "nameless_fidelity": "nameless_fidelity",
     "other_fidelity": "other_fidelity",
+    "seen_fidelity": "seen_fidelity",
     "clip_i": "clip_i",
     "adherence": "adherence",
     "contrast": "contrast",
@@ -48,17 +49,18 @@ SHOWN = {
     "first_fidelity": "the first concept: fidelity",
     "second_fidelity": "the second concept: fidelity",
     "third_fidelity": "the third concept: fidelity",
+    "newest_fidelity": "the newest concept: fidelity",
     "taught_contrast_kept": "few steps: contrast of those taught,\nover described",
+    "newest_contrast_kept": "few steps: contrast of the newest,\nover described",
     "taught_blur_added": "few steps: blur of those taught,\npixels more than described",
     "taught_adherence": "those taught: adherence\nto the rest of the prompt",
     "retention_contrast": "ordinary prompts: contrast\nover untouched",
     "retention_kid": "ordinary prompts: KID\nto untouched (lower = kept)",
     "newest_other_fidelity": "the newest by a name that nothing\nwas taught of: fidelity",
+    "newest_nameless_fidelity": 'the newest with "thing"\nfor its name: fidelity',
 }
 MORE = {  # in the table, beside these
-    "newest_fidelity": "the newest concept: fidelity",
-    "newest_contrast_kept": "the newest concept: contrast over described",
-    "newest_nameless_fidelity": 'the newest with "thing" for its name: fidelity',
+    "third_seen_fidelity": "the third concept, drawn having seen its picture: fidelity",
     "first_fidelity_change": "the first concept: fidelity since its training",
     "first_contrast_kept_change": "the first concept: contrast over described, since its training",
     "newest_contrast_kept_change": "a concept's contrast over described, taught later less taught first",
@@ -160,7 +162,7 @@ def table(of_sets: Trainings) -> pd.DataFrame:
 
 
 def after(k: int) -> str:
-    """What a column of the table, or a place of the figure, is called."""
+    """What a column of the table is called."""
     return f"after the {ORDINALS[k - 1]}"
 
 
@@ -209,7 +211,7 @@ def figure(of_sets: Trainings, rows: Sequence[str]) -> Figure | None:
     shown = {s: t for s, t in SHOWN.items() if any(s in points[m] and points[m][s].notna().any() for m in trained)}
     if not shown:
         return None
-    figure, every = panels(len(shown), 3, 4.7, 3.2)
+    figure, every = panels(len(shown), 4, 4.3, 3.2)
     for axes, (score, title) in zip(every, shown.items(), strict=True):
         for row in rows:
             if len(level := means(points[row], "training", score)):
@@ -217,7 +219,8 @@ def figure(of_sets: Trainings, rows: Sequence[str]) -> Figure | None:
         for method in trained:
             line(axes, means(points[method], "training", score), "training", method)
         ks = sorted(set(points[trained[0]].training))
-        axes.set_xticks(ks, [after(k) for k in ks])
+        axes.set_xticks(ks, [ORDINALS[k - 1] for k in ks])
+        axes.set_xlabel("after the")
         axes.set_title(title, fontsize=12)
         axes.grid(alpha=0.3)
     legend(figure)
@@ -225,9 +228,6 @@ def figure(of_sets: Trainings, rows: Sequence[str]) -> Figure | None:
 
 
 def sentences(records: Records) -> list[str]:
-    """A sentence a claim, those that do not hold first."""
-    order = sorted(records, key=lambda r: r["verdict"] == "holds")
-    return [
-        f"**{r['verdict']}**: {r['claim']} ({score_name(r['score'])}): {measured(r)}, the bar is {bar(r)}."
-        for r in order
-    ]
+    """A sentence a claim that holds; of the others: `claimed.negatives`."""
+    found = [r for r in records if r["verdict"] == "holds"]
+    return [f"**holds**: {r['claim']}: {measured(r)}, the bar is {bar(r)}." for r in found]

@@ -10,7 +10,7 @@ import pandas as pd
 
 from dopsd import backbones, objectives
 from dopsd.config import chains
-from dopsd.config.chains import Chains
+from dopsd.config.chains import SEEN, Chains
 from dopsd.config.params import Params
 from dopsd.evaluation import scores
 from dopsd.evaluation.by_world import OTHER_NAME
@@ -98,22 +98,28 @@ class Continual(Study):
 
     def drawings(self) -> Iterator[Drawing]:
         """What every row without training draws, and every chain of each of its concepts, which stands in
-        samples/cells/<method>/<chain>/<concept>/<seed>."""
+        samples/cells/<method>/<chain>/<concept>/<seed>. Where `teacher` is a row of the grid, methods that have one draw,
+        after every training, what their next teacher would: in <concept>/seen/<seed>."""
         for cell in grid.drawn(self._plain_grid, self.shared):
             yield Drawing(cell, cell, self.todo(cell), None)
         for trained, concept, place in self._taught:
-            yield Drawing(place, concept, self.sheets(), paths.adapters(*trained))
+            yield Drawing(place, concept, self.sheets(), weights := paths.adapters(*trained))
+            if "teacher" in self.params.grid.references and self.methods[trained.method].needs.seen:
+                few = [Sheet(k, NEW, self.params.evaluate.few) for k in range(1, self.lessons + 1)]
+                seen = place._replace(concept=f"{place.concept}/{SEEN}")
+                yield Drawing(seen, concept._replace(method="teacher"), few, weights)
 
     def evaluate(self) -> None:
         """The scores of all that was drawn, to samples/scores, and in one long table: `COLUMNS`."""
         plain = grid.scored(self._plain_grid)
         cells, who = {c: self._scored(c) for c in plain}, {c: c._asdict() | {"chain": ""} for c in plain}
-        for trained, concept, place in self._taught:
+        for place, cell, todo, _ in (d for d in self.drawings() if d.weights):
             if not (folder := paths.samples(*place)).is_dir():
                 raise UserError(f"{folder}: no pictures; run `dvc repro draw`")
-            mine, untouched = Drawn(folder, self.sheets()), self._plain(concept, "untouched")
-            cells[place] = self._scoring([mine], untouched, concept.concept, concept.seed)
-            who[place] = concept._asdict() | {"chain": trained.concept}
+            untouched = self._plain(cell, "untouched")
+            cells[place] = self._scoring([Drawn(folder, todo)], untouched, cell.concept, cell.seed)
+            chain_name, concept, *seen = place.concept.split("/")
+            who[place] = place._asdict() | {"chain": chain_name, "concept": concept} | ({"kind": SEEN} if seen else {})
         finished = self._published("evaluate", cells, paths.scores, paths.SCORES)
         tables = [read_table(folder / TABLE).assign(**who[cell]) for cell, folder in finished.items()]
         write_table(pd.concat(tables, ignore_index=True).loc[:, list(COLUMNS)], paths.TABLE)

@@ -102,7 +102,7 @@ def plan(study: Study) -> list[Row]:
 
 def _drawing(study: Study, method: str, finished: set[Path]) -> Row:
     """Cells that draw: kept only where their training is."""
-    mine = [d for d in study.drawings() if d.cell.method == method]
+    mine = [d for d in study.drawings() if d.place.method == method]
     kept, total = 0, 0
     for place, cell, todo, weights in mine:
         there = weights is None or (weights in finished and weights.is_dir())

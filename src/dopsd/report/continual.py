@@ -183,7 +183,7 @@ def markdown(found: pd.DataFrame, method: str, rows: Sequence[str]) -> str:
 def beside_the_paper(found: pd.DataFrame, methods: Sequence[str]) -> str:
     """What the paper reports of one training, beside the same question here after the first and after the last one, of those
     taught so far; "" where the study has none of its rows."""
-    said, out = reported.load(), []
+    said, out = reported.load("lora"), []
     text = {(r.score, r.method, r.training): number_text(r.value, r.low, r.high) for r in lines(found)}
     last = int(found.training.max())
     for row in (r for r in said.rows if r in methods):

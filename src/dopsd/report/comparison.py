@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from dopsd.config.params import Params
 from dopsd.evaluation.rows import NEW, Row, of_kind
 from dopsd.evaluation.sheets import Sheet, kept
-from dopsd.report.grids import TILE, picture_grid, tile
+from dopsd.report.grids import TILE, cut, picture_grid, tile
 from dopsd.report.names import label
 from dopsd.sets.jsonl import read_set
 from dopsd.study.grid import Cell, scored, training
@@ -21,6 +24,7 @@ from dopsd.support.pictures import from_pil
 SCENES = 2  # pictures a cell of the comparison,
 ON_SHEET = 8  # and a row of a sheet,
 SIDE = 2 * TILE  # each so many pixels a side, or less
+TAUGHT, TITLE = "training pictures", 10  # a sheet's last row, and the points of its prompts
 REFERENCES = ("untouched", "described")  # of the comparison
 
 
@@ -110,19 +114,41 @@ def _foot(params: Params) -> str:
     )
 
 
+def sheet_rows(params: Params, concept: str) -> list[str]:
+    """The rows of a concept's sheet, but for the training pictures beneath them."""
+    seed = params.grid.seeds[0]
+    return [cell.method for cell in scored(params.grid) if (cell.concept, cell.seed) == (concept, seed)]
+
+
+def prompts(params: Params) -> pd.DataFrame:
+    """What stands above the columns of the sheets: concept, column from 0, prompt."""
+    rows = []
+    for concept in params.grid.concepts:
+        wanted = of_kind(asked(concept), NEW, params.grid.seeds[0])
+        rows += [(concept, k, wanted[i].text) for k, i in enumerate(_chosen(wanted, ON_SHEET))]
+    return pd.DataFrame(rows, columns=["concept", "column", "prompt"])
+
+
 def sheet(params: Params, concept: str) -> Figure:
     """Every method's pictures of a concept in few steps, at its last step with the first seed: a row a method, a column a
     prompt, which stands above it; the training pictures last."""
     side, seed = min(params.fetch.size, SIDE), params.grid.seeds[0]
     wanted = of_kind(asked(concept), NEW, seed)
-    chosen, rows, names = _chosen(wanted, ON_SHEET), [], []
-    for cell in scored(params.grid):
-        if (cell.concept, cell.seed) == (concept, seed):
-            drawn = Sheet(last_step(params, cell.method), NEW, params.evaluate.few)
-            rows.append(_drawn(params, cell, drawn, wanted, chosen, side))
-            names.append(label(cell.method))
+    chosen, rows, methods = _chosen(wanted, ON_SHEET), [], sheet_rows(params, concept)
+    for method in methods:
+        drawn = Sheet(last_step(params, method), NEW, params.evaluate.few)
+        rows.append(_drawn(params, Cell(method, concept, seed), drawn, wanted, chosen, side))
     items = read_set(paths.concept_set(concept) / "data.jsonl")[: len(chosen)]
     pictures = [tile(from_pil(item.image()), side) for item in items]
     rows.append(pictures + [_blank(side)] * (len(chosen) - len(pictures)))
-    names.append("training pictures")
-    return picture_grid(rows, [wanted[k].text for k in chosen], names, max(1, SIDE // side), title=10)
+    texts, names = [wanted[k].text for k in chosen], [*map(label, methods), TAUGHT]
+    return picture_grid(rows, texts, names, max(1, SIDE // side), title=TITLE)
+
+
+def cut_sheet(file: Path, params: Params, concept: str, texts: Sequence[str]) -> dict[str, list[np.ndarray]]:
+    """A sheet's file taken apart: {row: its pictures (side, side, 3)}, the training pictures under `TAUGHT`; texts: its
+    prompts. UserError where it is no such sheet."""
+    scale = max(1, SIDE // min(params.fetch.size, SIDE))
+    rows = [*sheet_rows(params, concept), TAUGHT]
+    found = cut(file, texts, [*map(label, rows[:-1]), TAUGHT], scale * min(params.fetch.size, SIDE), TITLE, scale)
+    return dict(zip(rows, found, strict=True))

@@ -20,6 +20,7 @@ from dopsd.support.pictures import to_pil
 TILE = 64  # pixels of a miniature's picture
 SCALE = 3  # how much larger it is shown
 DPI = 100
+GAP = 12  # pixels between pictures
 SMALL, LINE, LETTER = 14, 28, 10.2  # a small text's points, and the pixels of its lines and, about, of its letters
 
 
@@ -68,6 +69,42 @@ def shortened(text: str, width: int) -> str:
     return line
 
 
+def margins(
+    columns: Sequence[str], names: Sequence[str], widths: Sequence[int], title: int
+) -> tuple[int, int, list[str]]:
+    """Pixels to the left of a grid's first picture and above it, and its titles in lines, from what stands there."""
+    titles = [broken(c, max(8, int(w / (0.8 * title)))) for c, w in zip(columns, widths, strict=True)]
+    longest = max(fonts.wide(line) for name in names for line in name.splitlines())
+    return (
+        30 + 13 * longest,
+        50 + round(1.7 * title * max(t.count("\n") for t in titles)),
+        titles,
+    )  # a letter is 13 wide
+
+
+def cut(
+    file: Path, columns: Sequence[str], names: Sequence[str], side: int, title: int, shrink: int
+) -> list[list[np.ndarray]]:
+    """The square pictures of a grid without texts beneath, side pixels each there, taken from its file again: rows of (side /
+    shrink, side / shrink, 3). UserError where the file is no such grid."""
+    figure = read_picture(file)
+    left, top, _ = margins(columns, names, [side] * len(columns), title)
+    right, bottom = left + (side + GAP) * len(columns), top + (side + GAP) * len(names)
+    tiles = [
+        [figure[y : y + side, x : x + side] for x in range(left, right, side + GAP)]
+        for y in range(top, bottom, side + GAP)
+    ]
+    out = [[image[::shrink, ::shrink] for image in row] for row in tiles]
+    same = (
+        np.array_equal(magnified(a, shrink), b)
+        for pair in zip(out, tiles, strict=True)
+        for a, b in zip(*pair, strict=True)
+    )
+    if figure.shape != (bottom, right, 3) or not all(same):
+        raise UserError(f"{file}: not the sheet of these rows and prompts; run `dvc repro` of its study's report")
+    return out
+
+
 def picture_grid(
     rows: list[list[np.ndarray]],
     columns: list[str],
@@ -85,11 +122,8 @@ def picture_grid(
     """
     rows = [[magnified(image, scale) for image in row] for row in rows]
     widths, heights = [image.shape[1] for image in rows[0]], [row[0].shape[0] for row in rows]
-    titles = [broken(c, max(8, int(w / (0.8 * title)))) for c, w in zip(columns, widths, strict=True)]
-    gap, top = 12, 50 + round(1.7 * title * max(t.count("\n") for t in titles))
-    left = 30 + 13 * max(
-        fonts.wide(line) for name in names for line in name.splitlines()
-    )  # a letter is about 13 pixels wide
+    left, top, titles = margins(columns, names, widths, title)
+    gap = GAP
     under, width = (LINE if beneath else 0), left + sum(widths) + gap * len(widths)
     last = broken(foot, round((width - 2 * gap) / LETTER))
     height = top + sum(heights) + (under + gap) * len(heights) + (gap + LINE * (1 + last.count("\n")) if foot else 0)

@@ -201,6 +201,7 @@ def draw_figures(params: Params, study: Measured, written: Mapping[str, pd.DataF
             file.unlink(missing_ok=True)
     for concept in params.grid.concepts:
         grids.save(comparison.sheet(params, concept), paths.FIGURES / SHEETS / f"{concept}.png")
+    write_csv(comparison.prompts(params), paths.FIGURES / SHEETS / "prompts.csv")
     for file in (paths.FIGURES / SHEETS).glob("*.png"):  # of a concept that the study had once
         if file.stem not in params.grid.concepts:
             file.unlink()

@@ -248,4 +248,6 @@ def all_stages(params: Params) -> dict[str, dict]:
             "settings": params.miniature.model_dump(),
             "weights": _models(*MINIATURE, *params.miniature.vlms),
         }
+        texts = code.SOURCE / "report" / "site"
+        out["page"] = {"code": _stage("page"), "texts": _files(texts, "*.j2") | _files(texts, "*.yaml")}
     return out

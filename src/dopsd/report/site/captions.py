@@ -1,0 +1,108 @@
+"""The figures that the page shows, each with a caption that stands alone: what it is, of how many, in which unit, at which
+checkpoint, with which seed; and the file of its numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from dopsd.config.section import Section, validated
+from dopsd.config.yaml import mapping
+from dopsd.report.comparison import last_step
+from dopsd.report.names import label
+from dopsd.report.site import images
+from dopsd.report.site.images import Picture
+from dopsd.report.site.studies import Study, command
+from dopsd.support.text import read_text
+
+FILE = Path(__file__).with_suffix(".yaml")
+
+
+class Kind(Section):
+    """A figure of reports/figures, as the file has it."""
+
+    title: str
+    caption: str
+    data: str
+
+
+class Kinds(Section):
+    """All of them."""
+
+    figures: dict[str, Kind]
+
+
+class Figure(NamedTuple):
+    """A figure as the page shows it: its place, title, picture and caption, links to its file and its data, and the command
+    that makes it."""
+
+    id: str
+    title: str
+    picture: Picture
+    caption: str
+    file: str
+    data: str
+    command: str
+
+
+def kinds() -> dict[str, Kind]:
+    """The figures that the page shows, by their names."""
+    return validated(Kinds, {"figures": mapping(read_text(FILE), str(FILE))}, str(FILE)).figures
+
+
+def last(study: Study) -> str:
+    """The last checkpoints in words."""
+    params = study.params
+    steps = {m: last_step(params, m) for m in params.grid.trained}
+    other = ", ".join(f"{label(m)}: {step}" for m, step in steps.items() if step != params.train.steps)
+    return f"After the last of {params.train.steps} optimiser steps" + (f" ({other})" if other else "")
+
+
+def unit(study: Study) -> str:
+    """What is counted, in words."""
+    grid = study.params.grid
+    seeds, n = ", ".join(map(str, grid.seeds)), len(grid.seeds)
+    each = "one on each few-step model" if study.turbos else "on one few-step model"
+    trainings = (
+        f"whose {n} trainings (seeds {seeds}, {each}) are averaged first"
+        if n > 1
+        else f"a training each (seed {seeds})"
+    )
+    return f"The unit is the concept, n = {len(grid.concepts)}, {trainings}."
+
+
+def facts(study: Study) -> dict[str, object]:
+    """What captions say of a study."""
+    params = study.params
+    probe = params.probe or params.picture_probe
+    return {
+        "few": params.evaluate.few,
+        "last": last(study),
+        "unit": unit(study),
+        "seed": params.grid.seeds[0],
+        "method": label(params.compare.method),
+        "baseline": label(params.compare.baseline),
+        "concepts": len(params.grid.concepts),
+        "probed": probe.nfe[0] if probe else "",
+        "targets": params.probe.images if params.probe else "",
+        "probe_seed": params.probe.seed if params.probe else "",
+    }
+
+
+def figure(study: Study, name: str) -> Figure | None:
+    """A figure of a study; None where it has none of that name."""
+    if not study.has(f"figures/{name}.png"):
+        return None
+    kind, file = kinds()[name], f"figures/{name}.png"
+    caption = kind.caption.format(**facts(study))
+    picture = images.figure(study.file(file), f"{kind.title}. {caption}")
+    data = f"../{kind.data[1:]}" if kind.data.startswith("/") else study.link(kind.data)
+    return Figure(
+        f"figure-{study.name}-{name}", kind.title, picture, caption, study.link(file), data, made_by(study, "report")
+    )
+
+
+def made_by(study: Study, stage: str) -> str:
+    """The command that makes what a stage of a study writes."""
+    whole = command(study.folder)
+    return f"{whole}:{stage}" if study.folder.name else f"{whole} {stage}"

@@ -1,0 +1,273 @@
+"""reports/index.html: the template filled from the studies' committed reports."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+from PIL import Image
+
+from dopsd.report import claimed, claims_page, front, miniature, page, reported, sections
+from dopsd.report.grids import TILE, read_picture
+from dopsd.report.names import label
+from dopsd.report.sheets import PANELS, SAID
+from dopsd.report.site import captions, images, opening, render
+from dopsd.report.site.images import Sheet, Strip
+from dopsd.report.site.studies import STUDIES, Study, command, found, relative
+from dopsd.study import grid as cells_of
+from dopsd.support import paths
+from dopsd.support.environment import locked
+from dopsd.support.errors import UserError
+from dopsd.support.files import read_json
+from dopsd.support.sealed import digest
+from dopsd.support.text import read_text
+
+HERE = Path(__file__).parent
+MAIN, SAMPLE = "full", "sample"  # the study that the opening is answered by, and the one where it has not been run
+LATER = {  # of studies/: what their sections are about
+    "questions": "D-OPSD's own questions: who the teacher is, the loss, K, the rank, whose states, whose targets",
+    "domain": "Full fine-tuning on a domain of many pictures (the paper's Table 2)",
+    "continual": "One concept after another (continual tuning)",
+    "zimage": "Z-Image-Turbo itself",
+}
+ACROSS = 4  # prompts of a sheet that are shown,
+PROMPTS = 5  # and of the miniature's
+PACKAGES = ("torch", "diffusers", "transformers", "peft", "numpy", "pandas", "matplotlib", "pillow")
+SPEED = Path("benchmarks/results/h100-zimage-1024.json")
+INPUTS = (
+    "REPORT.md",
+    "claims.json",
+    "controls.json",
+    "tables/*.csv",
+    "figures/*.png",
+    "figures/sheets/*",
+    "metrics/*.json",
+)
+
+
+def filled(**values: Any) -> str:
+    """The template, with its style and script, filled. What is no `Markup` is escaped."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template("page.html.j2").render(**values)
+
+
+def table(study: Study, text: str) -> Markup:
+    """A table of a report's."""
+    return render.html(text, study.link)
+
+
+def grids(study: Study, methods: Iterable[str], concepts: Iterable[str]) -> list[Sheet]:
+    """Of each concept the first prompts of its sheet, and these rows."""
+    params, rows = study.params, list(methods)
+    made = (images.sheet(study, c, cells_of.kind(params, c), rows, ACROSS) for c in concepts)
+    return [sheet for sheet in made if sheet]
+
+
+def first_of_each_kind(study: Study) -> list[str]:
+    """The first object, style and look of the grid."""
+    kinds: dict[str, str] = {}
+    for concept in study.params.grid.concepts:
+        kinds.setdefault(cells_of.kind(study.params, concept), concept)
+    return list(kinds.values())
+
+
+def ledger(study: Study) -> list[dict[str, Any]]:
+    """Every claim, as the ledger shows it."""
+    rows = []
+    for record in study.records:
+        entry = claims_page.entry(record, study.controls, study.turbos)
+        entry["controls"] = [render.line(control) for control in entry["controls"]]
+        entry["committed"], entry["changes"] = (
+            render.line(entry["committed"]),
+            [render.line(c) for c in entry["changes"]],
+        )
+        row = {"anchor": opening.anchor(study, record), "at": claimed.PLACES[record["at"]], "bar": claimed.bar(record)}
+        row |= {"number": claimed.measured(record), "told": opening.told(record["verdict"], record)}
+        row["p"] = "" if record["p_holm"] is None else claimed.p_text(record["p_holm"])
+        rows.append(entry | row)
+    return rows
+
+
+def of_study(study: Study) -> dict[str, Any]:
+    """What the page says of any study that has been run."""
+    with study.called():
+        params, summary = study.params, study.table("summary")
+        compared = [*params.grid.references, params.compare.baseline, params.compare.method]
+        few, many = params.evaluate.few, params.evaluate.many
+        pairs, costs, beside = study.table("pairs"), study.table("costs"), study.table("front")
+        if summary is None or pairs is None or costs is None:
+            raise UserError(f"{study.file('tables')}: a table is missing; run `{command(study.folder)}`")
+        methods, several = cells_of.methods(params), len(params.grid.trained) > 2
+        families = claimed.tables(study.records, study.controls, study.turbos)
+        matched = sections.side_by_side(pairs, params.compare.method, params.compare.baseline, few, many)
+        every = sections.one_at_a_time(summary, params, methods, few) if several else ""
+        orders = [] if (paper := study.table("reported")) is None else reported.orders(paper)
+        return {
+            "study": study,
+            "few": few,
+            "many": many,
+            "unit": captions.unit(study),
+            "last": captions.last(study),
+            "figures": {name: captions.figure(study, name) for name in captions.kinds()},
+            "families": {family: table(study, text) for family, text in families.items()},
+            "negatives": [render.line(s) for s in claimed.negatives(study.records, study.controls, study.turbos)],
+            "summary": table(study, sections.summary(summary, compared, few)),
+            "matched": table(study, matched),
+            "every": table(study, every),
+            "costs": table(study, sections.costs_markdown(costs, params.compare.baseline)),
+            "front": [] if beside is None else front.in_words(beside),
+            "reported": "" if paper is None else table(study, reported.in_words(paper)),
+            "orders": orders,
+            "counts": table(study, claims_page.counts(study.records)) if study.records else "",
+            "ledger": ledger(study),
+            "compared": {name: label(name) for name in (params.compare.method, params.compare.baseline)},
+        }
+
+
+def miniature_of(study: Study) -> dict[str, Any]:
+    """How good the miniature is, and what its eye sees; {} where the study has not measured it."""
+    probe, scores = study.file("metrics/probe.json"), study.file("metrics/miniature.json")
+    if not (study.params.miniature and study.params.probe and probe.exists() and scores.exists()):
+        return {}
+    found, measured = read_json(probe), read_json(scores)
+    vlm = next(iter(found))
+    nfe = next(iter(found[vlm]))
+    return {
+        "probe": table(study, page.probe_table(found[vlm][nfe], measured["naming"].get(vlm, {}))),
+        "above": page.better_than_controls(found[vlm][nfe]),
+        "nfe": nfe,
+        "bars": table(study, miniature.bars_table(measured)),
+        "sheet": few_steps(),
+        "said": SAID[-1],
+    }
+
+
+def few_steps() -> Sheet:
+    """The first ordinary prompts that say little, by the base and by both turbos, from equal noise."""
+    said = SAID[-1]
+    prompts = read_text(paths.PROMPT_SHEETS / f"said-{said}.txt").splitlines()[:PROMPTS]
+    rows = []
+    for who, title in PANELS.items():
+        pixels = read_picture(paths.PROMPT_SHEETS / f"{who}-said-{said}.png", "dvc repro miniature")
+        tiles = [np.ascontiguousarray(pixels[:TILE, k * TILE : (k + 1) * TILE]) for k in range(PROMPTS)]
+        drawn = [
+            images.held(Image.fromarray(t), f"{title}, asked for {p!r}") for t, p in zip(tiles, prompts, strict=True)
+        ]
+        rows.append(Strip(title, drawn))
+    return Sheet("ordinary prompts", "", prompts, [], rows, images.SHOWN * TILE)
+
+
+def speed() -> dict[str, Any] | None:
+    """How long a step takes at the real model's full size, with random weights; None where it was not measured."""
+    if not SPEED.exists():
+        return None
+    found = read_json(SPEED)
+    reference = next((row["seconds"] for row in found["rows"] if row["form"] == "reference"), None)
+    rows = [
+        {
+            "form": row["form"].replace("+", ", "),
+            "seconds": f"{row['seconds']:.3f}",
+            "over": f"{reference / row['seconds']:.2f}" if reference else "",
+            "gib": f"{row['peak_gib']:.1f}",
+        }
+        for row in sorted(found["rows"], key=lambda row: -row["seconds"])
+    ]
+    return {
+        "device": found["device"],
+        "torch": found["torch"],
+        "size": found["size"],
+        "rows": rows,
+        "link": relative(SPEED),
+    }
+
+
+def inputs(studies: Iterable[Study]) -> str:
+    """A short digest of the files that the page was made of."""
+    files = sorted({f for study in studies for pattern in INPUTS for f in study.file("").glob(pattern)})
+    whole = hashlib.sha256("".join(f"{f.as_posix()} {digest(f)}\n" for f in files).encode())
+    return whole.hexdigest()[:16]
+
+
+def provenance(studies: Mapping[str, Study]) -> dict[str, Any]:
+    """Where the numbers come from."""
+    rows = []
+    for study in studies.values():
+        commits = list(dict.fromkeys(claimed.committed(r) for r in study.records))
+        hours = study.hours()
+        rows.append(
+            {
+                "name": study.name,
+                "report": study.link("REPORT.md"),
+                "commits": [render.line(c) for c in commits],
+                "devices": study.devices(),
+                "hours": "not written down" if hours is None else f"{hours:.2f}",
+                "command": command(study.folder),
+            }
+        )
+    lock = Path("requirements.lock")
+    versions = locked(read_text(lock)) if lock.exists() else {}
+    pinned = ", ".join(f"{name} {versions[name]}" for name in PACKAGES if name in versions)
+    return {"studies": rows, "versions": pinned, "inputs": inputs(studies.values())}
+
+
+def missing(studies: Mapping[str, Study]) -> dict[str, dict[str, str]]:
+    """The studies that have not been run: what each is about, and what runs it ("" where there is no such study yet)."""
+    out = {}
+    for name, about in LATER.items():
+        if name not in studies:
+            folder = STUDIES / name
+            out[name] = {"about": about, "command": command(folder) if (folder / "dvc.yaml").exists() else ""}
+    return out
+
+
+def write() -> str:
+    """The page's text."""
+    studies = found()
+    if not studies:
+        raise UserError("reports/claims.json: missing; run `dvc repro`")
+    main, sample = studies.get(MAIN) or next(iter(studies.values())), studies.get(SAMPLE)
+    params = main.params
+    with main.called():
+        answers = opening.answers(main)
+        shown = [*params.grid.references, params.compare.baseline, params.compare.method]
+        methods = {
+            m: sections.says(m, how, params.methods[m], params.train.steps)
+            for m, how in cells_of.methods(params).items()
+        }
+        drawn = grids(main, shown, params.grid.concepts)
+        others = grids(main, params.grid.trained, first_of_each_kind(main)) if len(params.grid.trained) > 2 else []
+        known = [{"name": label(m), "says": what} for m, what in methods.items()]
+        made = captions.made_by(main, "report")
+    ordered = {main.name: main} | studies  # the one that answers comes first
+    text = {name: of_study(study) for name, study in ordered.items()}
+    return filled(
+        main=text[main.name],
+        sample=text.get(SAMPLE, {}),
+        studies=text,
+        later={name: text[name] for name in LATER if name in text},
+        about=LATER,
+        missing=missing(studies),
+        answers=answers,
+        changing=opening.changing(answers),
+        weights=opening.weights(paths.MODELS / "mini-turbo" / "transformer"),
+        params=params,
+        methods=known,
+        sheets=drawn,
+        others=others,
+        opened=first_of_each_kind(main),
+        made=made,
+        eye=miniature_of(sample) if sample else {},
+        speed=speed(),
+        provenance=provenance(ordered),
+    )

@@ -1,0 +1,232 @@
+"""The page as a browser reads it: the committed one, and one of a repository that is made up."""
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+from dopsd.report.comparison import cut_sheet
+from dopsd.report.site import captions, images, opening, page, render, studies
+from dopsd.support.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "reports" / "index.html"
+SECTIONS = ("problem", "eye", "method", "comparison", "baselines", "questions", "full", "ledger", "real", "foot")
+VOID = {"meta", "link", "img", "br", "hr", "input"}
+REPORTS = ("REPORT.md", "claims.json", "controls.json", "summary.json", "tables", "metrics")
+
+
+class Read(HTMLParser):
+    """What a page holds: its tags with their attributes, its text, the tags that were left open, and what a cell says."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.words, self.open = [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open[-1] == tag, (tag, self.open, self.getpos())
+        self.open.pop()
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] not in ("script", "style"):
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+    def all(self, name):
+        return [attrs[name] for _, attrs in self.tags if name in attrs]
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return Read(PAGE.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """The root's committed reports and models' names in a folder of its own, where no other study has been run."""
+    for name in REPORTS:
+        source, target = ROOT / "reports" / name, tmp_path / "reports" / name
+        target.parent.mkdir(exist_ok=True)
+        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+    shutil.copytree(ROOT / "reports/pictures/prompts", tmp_path / "reports/pictures/prompts")
+    shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml")
+    (tmp_path / "studies/questions").mkdir(parents=True)
+    (tmp_path / "studies/questions/dvc.yaml").write_text("stages: {}\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def change(file, edit):
+    found = json.loads(file.read_text(encoding="utf-8"))
+    edit(found)
+    file.write_text(json.dumps(found), encoding="utf-8")
+
+
+def test_nothing_is_loaded_from_outside(shipped):
+    assert shipped.open == [] and "://" not in "".join(shipped.all("href"))
+    assert all(uri.startswith("data:image/webp;base64,") for uri in shipped.all("src"))
+    assert not {tag for tag, _ in shipped.tags} & {"iframe", "object", "embed", "base", "video", "audio", "form"}
+    assert [attrs for tag, attrs in shipped.tags if tag == "link"] == [{"rel": "icon", "href": "data:,"}]
+    assert not re.search(r"url\(|@import|fetch\(|XMLHttp|<script[^>]+src", PAGE.read_text(encoding="utf-8"))
+    assert PAGE.stat().st_size < 15e6
+
+
+def test_every_anchor_leads_somewhere_and_every_file_that_is_linked_is_there(shipped):
+    ids, links = shipped.all("id"), [h for h in shipped.all("href") if not h.startswith("data:")]
+    assert len(ids) == len(set(ids)) and set(SECTIONS) <= set(ids)
+    assert [h for h in links if h.startswith("#") and h[1:] not in ids] == []
+    files = {h for h in links if not h.startswith("#")}
+    assert files and [f for f in files if not (PAGE.parent / f).exists()] == []
+
+
+def test_every_picture_says_what_it_shows_and_every_figure_has_its_data_and_command(shipped):
+    pictures = [attrs for tag, attrs in shipped.tags if tag == "img"]
+    assert len(pictures) > 200 and all(len(p["alt"]) > 15 and int(p["width"]) >= 128 for p in pictures)
+    figures = [attrs["id"] for tag, attrs in shipped.tags if tag == "figure"]
+    raw = PAGE.read_text(encoding="utf-8")
+    for figure in figures:
+        caption = raw[raw.index(f'<figure id="{figure}"') :].split("<figcaption>")[1].split("</figcaption>")[0]
+        assert ">Data</a>" in caption and "<code>dvc repro" in caption, figure
+    assert {f"figure-full-{name}" for name in ("comparison", "methods", "front", "trajectory")} <= set(figures)
+
+
+def test_every_caption_says_how_many_in_how_many_steps_and_of_which_seed(shipped):
+    for name in ("methods", "front", "openness"):
+        caption = next(
+            a["alt"] for tag, a in shipped.tags if tag == "img" and a["alt"].startswith(captions.kinds()[name].title)
+        )
+        assert (
+            "n = 13" in caption
+            and "seeds 0, 1" in caption
+            and "of 40 optimiser steps" in caption
+            and "4 steps" in caption
+        )
+
+
+def test_every_number_of_the_opening_stands_in_the_ledger_or_in_a_table(shipped):
+    raw = PAGE.read_text(encoding="utf-8")
+    cards = Read(raw.split('<div class="answers">')[1].split("<p><i>Holds</i>")[0].rsplit("</div>", 1)[0]).text
+    said = re.findall(r"[+-]?\d+\.\d+(?: \[[^\]]+\])?", cards)
+    ledger = (ROOT / "studies/full/reports/CLAIMS.md").read_text(encoding="utf-8")
+    report = (ROOT / "studies/full/reports/REPORT.md").read_text(encoding="utf-8")
+    costs = json.loads((ROOT / opening.COSTS).read_text())["methods"]["dopsd"]
+    timed = {f"{costs[k]:.2f}" for k in ("seconds_over", "mib_over")}
+    assert len(said) > 40 and [n for n in said if n not in ledger and n not in report and n not in timed] == []
+
+
+def test_the_shipped_page_is_of_the_shipped_ledger(shipped):
+    for name in ("", "studies/full"):
+        for record in json.loads((ROOT / name / "reports/claims.json").read_text(encoding="utf-8")):
+            anchor = f"claim-{Path(name).name or 'sample'}-{record['id']}"
+            assert anchor in shipped.all("id") and " ".join(record["claim"].split()) in shipped.text
+
+
+def test_equal_files_give_equal_bytes_and_what_is_not_run_is_said(repository):
+    text = page.write()
+    assert page.write() == text
+    read = Read(text)
+    assert read.open == [] and "not run. dvc repro studies/questions/dvc.yaml runs it" in read.text
+    assert "full fine-tuning on a domain of many pictures" in read.text.lower()
+    assert "No study of this repository asks it yet" in read.text
+    assert "Not asked" in read.text  # of the remedies, in the root's study
+    assert "prompts are not on record" in read.text and "not written down" in read.text
+
+
+def test_names_are_shown_as_they_are(repository):
+    odd = "a <b>&\"' name | <script>alert(1)</script>"
+    change(repository / "reports/claims.json", lambda found: found[0].update(claim=odd, against=odd, seen=odd))
+    params = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))
+    params["methods"]["sft"] = {"label": odd, "like": "sft"}
+    text = page.write()
+    assert "<b>&\"'" not in text and "<script>alert" not in text
+    assert Read(text).text.count("a <b>&\"' name") >= 4
+
+
+def test_markdown_is_never_html():
+    bad = "| a<b>x | [l](tables/x.csv) |\n|:--|--:|\n| <img src=x onerror=y> &lt;i&gt; **b** | 1<br>2 [e](http://e.org) |\n"
+    out = str(render.html(bad, lambda file: f"../{file}"))
+    assert "<img" not in out and "<b>" not in out and "<strong>b</strong>" in out and "1<br>2" in out
+    assert 'href="../tables/x.csv"' in out and "e.org" not in out
+    assert '<table class="sortable">' in out and str(render.line("*a* b")) == "<em>a</em> b"
+
+
+def test_a_study_that_has_not_been_run_is_none_and_a_broken_ledger_is_said(repository):
+    assert list(studies.found()) == ["sample"]
+    (repository / "reports/claims.json").write_text("{}")
+    with pytest.raises(UserError, match=r"claims\.json: no list of claims"):
+        studies.found()
+    (repository / "reports/claims.json").unlink()
+    with pytest.raises(UserError, match="missing; run `dvc repro`"):
+        page.write()
+
+
+def test_hours_are_of_all_devices(tmp_path):
+    assert studies.hours(tmp_path / "runs.yaml") is None
+    run = "{devices: 2, device: x, torch: '2', seconds: {train: 1800, draw: 900}}"
+    (tmp_path / "runs.yaml").write_text(f"runs: [{run}, {run}]")
+    assert studies.hours(tmp_path / "runs.yaml") == 3.0
+    (tmp_path / "runs.yaml").write_text("runs: [{devices: two}]")
+    with pytest.raises(UserError, match="devices"):
+        studies.hours(tmp_path / "runs.yaml")
+
+
+def test_a_question_is_answered_by_its_first_claim(repository):
+    sample = studies.found()["sample"]
+    with sample.called():
+        asked = opening.Question("?", ("learns", "binds"))
+        yes = opening.answer(sample, asked)
+        assert yes.lead == "Yes, by its own interval alone" and [s.verdict for s in yes.said][1] == "fails"
+        assert opening.answer(sample, opening.Question("?", ("binds",))).lead == "No"
+        assert opening.answer(sample, opening.Question("?", ("nothing", "learns"))).lead == "Not asked"
+        assert "An interval that lies wholly at >= 0.1 would turn it" in yes.said[1].turns
+        assert opening.undecided(sample).lead == "Nothing"
+
+
+def test_the_cheapest_is_the_cheapest_of_those_that_hold():
+    full = studies.opened(ROOT / "studies/full")
+    with full.called():
+        found = opening.cheapest(full)
+        costs, keeps = full.table("costs").set_index("method").forwards_over, [s.anchor for s in found.said]
+    holding = [r["method"] for r in full.records if f"claim-full-{r['id']}" in keeps and r["verdict"] == "holds"]
+    assert holding and found.lead.startswith(f"Base LoRA, at {costs[holding].min():.2f} times")
+
+
+def test_sheets_are_taken_apart_to_the_pixel(full, called):
+    folder = ROOT / "studies/full/reports/figures/sheets"
+    prompts = pd.read_csv(folder / "prompts.csv")
+    texts = list(prompts.loc[prompts.concept == "riso", "prompt"])
+    cells = cut_sheet(folder / "riso.png", full, "riso", texts)
+    assert "described" not in cells and len(cells["sft"]) == 8 and cells["sft"][0].shape == (64, 64, 3)
+    sheet = np.asarray(Image.open(folder / "riso.png").convert("RGB")).astype(int)
+    shown = np.kron(cells["dopsd"][0], np.ones((2, 2, 1), np.uint8))
+    spots = [(y, x) for y in range(0, 1200) for x in range(250, 340) if (sheet[y, x] == shown[0, 0]).all()]
+    assert any(np.array_equal(sheet[y : y + 128, x : x + 128], shown) for y, x in spots)
+    with pytest.raises(UserError, match=r"riso\.png: not the sheet of these rows and prompts"):
+        cut_sheet(folder / "riso.png", full, "beacon", texts)
+
+
+def test_pictures_are_held_without_loss():
+    import base64
+    import io
+
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    held = images.held(Image.fromarray(pixels), "noise")
+    again = Image.open(io.BytesIO(base64.b64decode(held.uri.split(",")[1]))).convert("RGB")
+    assert np.array_equal(np.asarray(again), pixels) and (held.width, held.height) == (64, 64)

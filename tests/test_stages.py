@@ -117,6 +117,9 @@ def test_the_comparison_from_fetch_to_report(folder, stage):
     of_the_miniature = ("prompts-said-1", "prompts-said-0.15", "names", "recipe")
     for figure in ("comparison", "fidelity_retention", "nfe", "loss", "probe", *of_the_miniature):
         assert (folder / f"reports/figures/{figure}.png").stat().st_size > 5000
+    stage("dopsd.stages.page")
+    shown = (folder / "reports/index.html").read_text(encoding="utf-8")
+    assert shown.rstrip().endswith("</html>") and shown.count("<img") > 20
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,20 @@ def test_equal_files_give_equal_bytes_and_what_is_not_run_is_said(repository):
     assert "prompts are not on record" in read.text and "not written down" in read.text
 
 
+def test_a_later_study_that_has_been_run_has_its_section_and_its_ledger(repository):
+    source, target = ROOT / "studies/full", repository / "studies/questions"
+    shutil.copy(source / "params.yaml", target / "params.yaml")
+    for name in ("REPORT.md", "claims.json", "controls.json"):
+        (target / "reports").mkdir(exist_ok=True)
+        shutil.copy(source / "reports" / name, target / "reports" / name)
+    shutil.copytree(source / "reports/tables", target / "reports/tables")
+    read = Read(page.write())
+    assert read.open == [] and "studies/questions/dvc.yaml runs it" not in read.text
+    assert {"ledger-sample", "ledger-questions", "claim-questions-learns"} <= set(read.all("id"))
+    assert "../studies/questions/reports/claims.json" in read.all("href")
+    assert "D-OPSD's own questions" in read.text and "Every trained method of this study" in read.text
+
+
 def test_names_are_shown_as_they_are(repository):
     odd = "a <b>&\"' name | <script>alert(1)</script>"
     change(repository / "reports/claims.json", lambda found: found[0].update(claim=odd, against=odd, seen=odd))
@@ -178,13 +192,13 @@ def test_a_study_that_has_not_been_run_is_none_and_a_broken_ledger_is_said(repos
 
 
 def test_hours_are_of_all_devices(tmp_path):
-    assert studies.hours(tmp_path / "runs.yaml") is None
+    assert studies.runs(tmp_path / "runs.yaml") == ()
     run = "{devices: 2, device: x, torch: '2', seconds: {train: 1800, draw: 900}}"
     (tmp_path / "runs.yaml").write_text(f"runs: [{run}, {run}]")
-    assert studies.hours(tmp_path / "runs.yaml") == 3.0
+    assert studies.hours(studies.runs(tmp_path / "runs.yaml")) == 3.0
     (tmp_path / "runs.yaml").write_text("runs: [{devices: two}]")
     with pytest.raises(UserError, match="devices"):
-        studies.hours(tmp_path / "runs.yaml")
+        studies.runs(tmp_path / "runs.yaml")
 
 
 def test_a_question_is_answered_by_its_first_claim(repository):

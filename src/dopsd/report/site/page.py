@@ -18,7 +18,7 @@ from dopsd.report.names import label
 from dopsd.report.sheets import PANELS, SAID
 from dopsd.report.site import captions, images, opening, render
 from dopsd.report.site.images import Sheet, Strip
-from dopsd.report.site.studies import STUDIES, Study, command, found, relative
+from dopsd.report.site.studies import STUDIES, Study, command, found, hours, relative
 from dopsd.study import grid as cells_of
 from dopsd.support import paths
 from dopsd.support.environment import locked
@@ -160,7 +160,7 @@ def few_steps() -> Sheet:
     rows = []
     for who, title in PANELS.items():
         pixels = read_picture(paths.PROMPT_SHEETS / f"{who}-said-{said}.png", "dvc repro miniature")
-        tiles = [np.ascontiguousarray(pixels[:TILE, k * TILE : (k + 1) * TILE]) for k in range(PROMPTS)]
+        tiles = [np.ascontiguousarray(pixels[:TILE, k * TILE : (k + 1) * TILE]) for k in range(len(prompts))]
         drawn = [
             images.held(Image.fromarray(t), f"{title}, asked for {p!r}") for t, p in zip(tiles, prompts, strict=True)
         ]
@@ -204,14 +204,15 @@ def provenance(studies: Mapping[str, Study]) -> dict[str, Any]:
     rows = []
     for study in studies.values():
         commits = list(dict.fromkeys(claimed.committed(r) for r in study.records))
-        hours = study.hours()
+        ran = study.runs()
         rows.append(
             {
                 "name": study.name,
                 "report": study.link("REPORT.md"),
                 "commits": [render.line(c) for c in commits],
                 "devices": study.devices(),
-                "hours": "not written down" if hours is None else f"{hours:.2f}",
+                "ran": "; ".join(dict.fromkeys(f"{r.devices} x {r.device}, torch {r.torch}" for r in ran)),
+                "hours": f"{hours(ran):.2f}" if ran else "not written down",
                 "command": command(study.folder),
             }
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,9 +89,9 @@ class Study:
         found = re.search(said, read_text(self.file("REPORT.md")))
         return found[1] if found else "not on record"
 
-    def hours(self) -> float | None:
-        """Hours of all devices that ran it; None where nobody wrote them down."""
-        return hours(self.folder / RUNS)
+    def runs(self) -> tuple[Run, ...]:
+        """Who ran it; () where nobody wrote it down."""
+        return runs(self.folder / RUNS)
 
     @contextmanager
     def called(self) -> Iterator[None]:
@@ -112,12 +112,14 @@ def command(folder: Path) -> str:
     return f"dvc repro {(folder / 'dvc.yaml').as_posix()}" if folder.name else "dvc repro"
 
 
-def hours(file: Path) -> float | None:
-    """Device hours of a file of `Runs`; None where there is none. UserError where it is no such file."""
-    if not file.exists():
-        return None
-    runs = validated(Runs, mapping(read_text(file), str(file)), str(file)).runs
-    return sum(run.devices * sum(run.seconds.values()) for run in runs) / 3600
+def runs(file: Path) -> tuple[Run, ...]:
+    """Of a file of `Runs`; () where there is none. UserError where it is no such file."""
+    return validated(Runs, mapping(read_text(file), str(file)), str(file)).runs if file.exists() else ()
+
+
+def hours(ran: Sequence[Run]) -> float:
+    """Hours of all devices."""
+    return sum(run.devices * sum(run.seconds.values()) for run in ran) / 3600
 
 
 def opened(folder: Path) -> Study | None:

@@ -25,6 +25,7 @@ TAKEN = (
     "requirements.lock",
     "benchmarks/results",
     "studies/full/runs.yaml",
+    "studies/questions/runs.yaml",
     "studies/full/dvc.lock",
     "studies/pilot/dvc.lock",
     "studies/questions/dvc.lock",

@@ -2,6 +2,7 @@ import pandas as pd
 import pytest
 from made_up import cells_of
 
+from dopsd.config.questions import Question
 from dopsd.config.study import Compared
 from dopsd.report import names, page, pairs, sections, tables
 from dopsd.report.along import Trainings
@@ -103,6 +104,7 @@ def results(cells, params, **changes):
         "front": None,
         "teacher": None,
         "reported": None,
+        "questions": {},
         "probe": {"eye": {"4": PROBE, "8": PROBE}},
         "miniature": {"naming": {"eye": NAMING}},
         "devices": ["cpu", "NVIDIA H100"],
@@ -130,6 +132,22 @@ def test_the_report_holds_the_numbers(cells, study):
     assert "ran on different devices: cpu, NVIDIA H100" in text and "Random weights" not in text
     assert "[fresco](figures/sheets/fresco.png)" in text
     assert "{{" not in text and "{%" not in text and "nan" not in text
+
+
+def test_a_question_is_a_section_with_its_figure(cells, study):
+    params = study()
+    asked = {"mine": Question(asks="Which is <better>?", rows=("dopsd", "sft"))}
+    text = page.report(results(cells, params, questions=asked, figures={"question-mine", "sheets"}), params)
+    assert "## The questions" in text and "### Which is &lt;better&gt;?" in text
+    assert "(figures/question-mine.png)" in text
+
+
+def test_what_does_not_hold_has_a_page_of_its_own(study):
+    params = study()
+    assert "Nothing: every claim holds." in page.negative([RECORD], {"x": []}, params)
+    failed = page.negative([RECORD | {"verdict": "fails"}], {"x": []}, params)
+    assert "Of 1 claims" in failed and "**fails**: D-OPSD learns the concept" in failed
+    assert "Nothing is asked" in page.negative([], {}, params)
 
 
 def test_the_sections_are_those_that_a_study_has(cells, study):

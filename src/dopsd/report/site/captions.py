@@ -6,16 +6,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from dopsd.config.questions import FILE as QUESTIONS
+from dopsd.config.questions import load
 from dopsd.config.section import Section, validated
 from dopsd.config.yaml import mapping
 from dopsd.report.comparison import last_step
 from dopsd.report.names import label
+from dopsd.report.questions import name as question_figure
 from dopsd.report.site import images
 from dopsd.report.site.images import Picture
 from dopsd.report.site.studies import Study, command
 from dopsd.support.text import read_text
 
 FILE = Path(__file__).with_suffix(".yaml")
+QUESTION = "question"  # the kind of every question's figure
 
 
 class Kind(Section):
@@ -91,9 +95,23 @@ def facts(study: Study) -> dict[str, object]:
 
 def figure(study: Study, name: str) -> Figure | None:
     """A figure of a study; None where it has none of that name."""
-    if not study.has(f"figures/{name}.png"):
+    return _figure(study, name, kinds()[name])
+
+
+def questions(study: Study) -> list[Figure]:
+    """The figures of a study's questions."""
+    kind = kinds()[QUESTION]
+    asked = load(study.params.grid.methods, study.folder / QUESTIONS)
+    found = [
+        _figure(study, question_figure(key), kind.model_copy(update={"title": q.asks})) for key, q in asked.items()
+    ]
+    return [f for f in found if f]
+
+
+def _figure(study: Study, name: str, kind: Kind) -> Figure | None:
+    file = f"figures/{name}.png"
+    if not study.has(file):
         return None
-    kind, file = kinds()[name], f"figures/{name}.png"
     caption = kind.caption.format(**facts(study))
     picture = images.figure(study.file(file), f"{kind.title}. {caption}")
     data = f"../{kind.data[1:]}" if kind.data.startswith("/") else study.link(kind.data)

@@ -112,7 +112,7 @@ def of_study(study: Study) -> dict[str, Any]:
         families = claimed.tables(study.records, study.controls, study.turbos)
         matched = sections.side_by_side(pairs, params.compare.method, params.compare.baseline, few, many)
         every = sections.one_at_a_time(summary, params, methods, few) if several else ""
-        orders = [] if (paper := study.table("reported")) is None else reported.orders(paper)
+        orders = [] if (paper := study.table("reported")) is None else reported.orders(paper, params.train.tune)
         return {
             "study": study,
             "few": few,
@@ -120,6 +120,7 @@ def of_study(study: Study) -> dict[str, Any]:
             "unit": captions.unit(study),
             "last": captions.last(study),
             "figures": {name: captions.figure(study, name) for name in captions.kinds()},
+            "questions": captions.questions(study),
             "families": {family: table(study, text) for family, text in families.items()},
             "negatives": [render.line(s) for s in claimed.negatives(study.records, study.controls, study.turbos)],
             "summary": table(study, sections.summary(summary, compared, few)),
@@ -127,7 +128,7 @@ def of_study(study: Study) -> dict[str, Any]:
             "every": table(study, every),
             "costs": table(study, sections.costs_markdown(costs, params.compare.baseline)),
             "front": [] if beside is None else front.in_words(beside),
-            "reported": "" if paper is None else table(study, reported.in_words(paper)),
+            "reported": "" if paper is None else table(study, reported.in_words(paper, params.train.tune)),
             "orders": orders,
             "counts": table(study, claims_page.counts(study.records)) if study.records else "",
             "ledger": ledger(study),

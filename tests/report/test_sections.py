@@ -1,9 +1,13 @@
 """The page's tables of hand-made cells."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
-from dopsd.report import pairs, sections, tables
+from dopsd import objectives
+from dopsd.config.params import load
+from dopsd.report import names, pairs, sections, tables
 from dopsd.report.along import Trainings
 from dopsd.study import grid
 
@@ -133,3 +137,18 @@ def test_each_concept_has_a_row_and_what_a_method_lacks_is_blank(cells):
     assert list(found) == ["concept fidelity", "blur, pixels", "contrast", "KID to untouched"]
     fidelity = rows_of(found["concept fidelity"])
     assert fidelity["beacon (object)"]["SFT"] == "0.590" and fidelity["fresco (style)"]["Untouched, described"] == ""
+
+
+def test_an_entry_is_told_by_all_that_it_has_otherwise(monkeypatch):
+    monkeypatch.chdir(Path(__file__).parents[2] / "studies/questions")
+    params = load()
+    with names.called_as_in(grid.methods(params)):
+        told = {
+            m: sections.says(m, method, params.methods[m], params.train.steps)
+            for m, method in grid.methods(params).items()
+        }
+    assert told["rank_64"] == "as D-OPSD, but lora rank 64, lora alpha 128"
+    assert (
+        told["k1"] == "as D-OPSD, but rollout steps 1" and told["live"] == "as EMA .9999, but teacher live, 160 steps"
+    )
+    assert told["dopsd"] == objectives.objective("dopsd").SAYS

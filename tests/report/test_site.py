@@ -191,16 +191,6 @@ def test_a_study_that_has_not_been_run_is_none_and_a_broken_ledger_is_said(repos
         page.write()
 
 
-def test_hours_are_of_all_devices(tmp_path):
-    assert studies.runs(tmp_path / "runs.yaml") == ()
-    run = "{devices: 2, device: x, torch: '2', seconds: {train: 1800, draw: 900}}"
-    (tmp_path / "runs.yaml").write_text(f"runs: [{run}, {run}]")
-    assert studies.hours(studies.runs(tmp_path / "runs.yaml")) == 3.0
-    (tmp_path / "runs.yaml").write_text("runs: [{devices: two}]")
-    with pytest.raises(UserError, match="devices"):
-        studies.runs(tmp_path / "runs.yaml")
-
-
 def test_a_question_is_answered_by_its_first_claim(repository):
     sample = studies.found()["sample"]
     with sample.called():

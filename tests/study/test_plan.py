@@ -1,12 +1,14 @@
 """What a study costs, counted before it runs."""
 
 import json
+from pathlib import Path
 
 import pytest
 import tiny
 import torch
 from safetensors.torch import save_file
 
+from dopsd.config.runs import Run
 from dopsd.study import plan
 from dopsd.study.plan import Row
 
@@ -56,3 +58,26 @@ def test_hours_come_from_finished_trainings_or_are_not_known(tmp_path):
     ]
     table = plan.table(rows)
     assert list(table["to run"]) == [2, 2, 0] and list(table.hours) == ["2.00", "not measured", ""]
+    assert list(plan.table(rows, {"draw": 0.05}).hours) == ["2.00", "0.556 on record", ""]
+
+
+def test_hours_by_record_are_of_all_that_is_to_run():
+    rows = [Row("step_size", "sft", 4, 0, 3600, None), Row("train", "sft", 4, 0, 3600, None)]
+    rows += [Row("draw", "sft", 4, 0, 7200, None)]
+    ran = Run(devices=2, device="x", torch="2", seconds={"train": 5, "draw": 10}, forwards={"train": 10, "draw": 40})
+    assert plan.by_record(rows, [ran]) == "hours: 3.00 of one device like those on record (x), scoring apart"
+    assert "no runs.yaml" in plan.by_record(rows, []) and "no runs.yaml" in plan.by_record(
+        rows, [ran.model_copy(update={"forwards": {"train": 10}})]
+    )
+
+
+def test_the_runs_of_the_study_that_is_extended_are_on_record(tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    monkeypatch.chdir(tmp_path / "b")
+    Path("params.yaml").write_text("extends: ../a/params.yaml\n")
+    assert plan.on_record() == ()
+    Path("../a/runs.yaml").write_text("runs: [{devices: 1, device: x, torch: '2', seconds: {train: 1}}]")
+    assert [run.device for run in plan.on_record()] == ["x"]
+    Path("runs.yaml").write_text("runs: [{devices: 1, device: y, torch: '2', seconds: {train: 1}}]")
+    assert [run.device for run in plan.on_record()] == ["y"]

@@ -270,11 +270,14 @@ def plan(
         raise UserError(f"{folder}: no such folder; name the one that holds the study's params.yaml")
     os.chdir(folder)
     from dopsd.config.params import load
+    from dopsd.config.runs import speeds
     from dopsd.study import plan as job
 
     study = job.opened(load())
     rows = job.plan(study)
-    print(job.table(rows).to_markdown(index=False))
+    ran = job.on_record()
+    print(job.table(rows, speeds(ran)).to_markdown(index=False))
+    print(job.by_record(rows, ran))
     print(job.disk(study, rows))
     print(job.memory(study.params.backbone, study.params.train))
 

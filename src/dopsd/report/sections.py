@@ -151,9 +151,10 @@ def says(name: str, method: Method, entry: Mapping[str, object], shared: int) ->
     if name == method.kind:
         return method.objective.SAYS
     changes = [f"{key} {value}" for key, value in entry.items() if key not in OF_AN_ENTRY]
+    changes += [f"{key} {value}" for key, value in method.train.items() if key not in ("steps", "checkpoints")]
     steps = method.train.get("steps", shared)
     changes += [f"{steps} steps"] if steps != shared else []
-    return f"as {label(str(entry['like']))}, but {markdown.text(', '.join(changes) or 'its name')}"
+    return f"as {label(str(entry['like']))}, but {markdown.text(', '.join(changes).replace('_', ' ') or 'its name')}"
 
 
 def one_at_a_time(table: pd.DataFrame, params: Params, methods: Mapping[str, Method], few: int) -> str:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import pandas as pd
 from safetensors import SafetensorError, safe_open
 
-from dopsd.config import chains
+from dopsd.config import chains, runs
 from dopsd.config.backbone import Backbone
-from dopsd.config.params import Params
+from dopsd.config.params import FILE, Params
+from dopsd.config.runs import Run
 from dopsd.config.train import Train
+from dopsd.config.yaml import mapping
 from dopsd.study import grid
 from dopsd.study.continual import Continual
 from dopsd.study.grid import Cell
@@ -23,6 +26,7 @@ from dopsd.study.store import CARD
 from dopsd.support import paths
 from dopsd.support.errors import UserError, told
 from dopsd.support.files import number, read_json
+from dopsd.support.text import read_text
 from dopsd.training.results import TIME_FILE
 
 
@@ -114,13 +118,44 @@ def _drawing(study: Study, method: str, finished: set[Path]) -> Row:
     return Row("draw", method, len(mine), kept, total, None)
 
 
-def table(rows: list[Row]) -> pd.DataFrame:
-    """Rows to be printed: hours from measured times where a training of the method is kept, else "not measured"."""
-    hours = ["not measured" if r.seconds is None else f"{r.seconds / 3600:.2f}" for r in rows]
+def _speed(row: Row, speeds: Mapping[str, float]) -> float | None:
+    """A search of learning rates is mostly trainings."""
+    return speeds.get("train" if row.stage == "step_size" else row.stage)
+
+
+def _hours(row: Row, speeds: Mapping[str, float]) -> str:
+    if row.seconds is not None:
+        return f"{row.seconds / 3600:.2f}"
+    speed = _speed(row, speeds)
+    return "not measured" if speed is None else f"{row.forwards / speed / 3600:.3f} on record"
+
+
+def table(rows: list[Row], speeds: Mapping[str, float] = MappingProxyType({})) -> pd.DataFrame:
+    """Rows to be printed: hours from measured times where a training of the method is kept; else of one device by `speeds`, a
+    stage's forwards a second; else "not measured"."""
+    hours = [_hours(r, speeds) for r in rows]
     out = pd.DataFrame([vars(r) for r in rows])
     out["to run"] = [r.cells - r.kept for r in rows]
     out["hours"] = ["" if r.cells == r.kept else h for r, h in zip(rows, hours, strict=True)]
     return out.loc[:, ["stage", "method", "cells", "kept", "to run", "forwards", "hours"]]
+
+
+def by_record(rows: list[Row], ran: Sequence[Run]) -> str:
+    """What all that is to run takes, at the speed of the runs on record; scoring, which runs no generator, is not in it."""
+    speeds = runs.speeds(ran)
+    each = [(r.forwards, _speed(r, speeds)) for r in rows if r.forwards]
+    if not ran or any(speed is None for _, speed in each):
+        return f"hours: no {runs.FILE} with forwards beside these settings or those that they extend"
+    total = sum(n / speed for n, speed in each if speed) / 3600
+    devices = ", ".join(dict.fromkeys(run.device for run in ran))
+    return f"hours: {total:.2f} of one device like those on record ({devices}), scoring apart"
+
+
+def on_record() -> tuple[Run, ...]:
+    """The runs of this folder's study, or else those of the one that it extends."""
+    parent = mapping(read_text(FILE), str(FILE)).get("extends")
+    beside = Path(parent).parent if isinstance(parent, str) and Path(parent).name == FILE.name else Path()
+    return runs.load() or runs.load(beside / runs.FILE)
 
 
 def disk(study: Study, rows: list[Row]) -> str:

@@ -12,13 +12,14 @@ import numpy as np
 from markupsafe import Markup
 from PIL import Image
 
+from dopsd.config import runs
 from dopsd.report import claimed, claims_page, front, miniature, page, reported, sections
 from dopsd.report.grids import TILE, read_picture
 from dopsd.report.names import label
 from dopsd.report.sheets import PANELS, SAID
 from dopsd.report.site import captions, images, opening, render
 from dopsd.report.site.images import Sheet, Strip
-from dopsd.report.site.studies import STUDIES, Study, command, found, hours, relative
+from dopsd.report.site.studies import STUDIES, Study, command, found, relative
 from dopsd.study import grid as cells_of
 from dopsd.support import paths
 from dopsd.support.environment import locked
@@ -205,7 +206,7 @@ def provenance(studies: Mapping[str, Study]) -> dict[str, Any]:
     rows = []
     for study in studies.values():
         commits = list(dict.fromkeys(claimed.committed(r) for r in study.records))
-        ran = study.runs()
+        ran = study.ran()
         rows.append(
             {
                 "name": study.name,
@@ -213,7 +214,7 @@ def provenance(studies: Mapping[str, Study]) -> dict[str, Any]:
                 "commits": [render.line(c) for c in commits],
                 "devices": study.devices(),
                 "ran": "; ".join(dict.fromkeys(f"{r.devices} x {r.device}, torch {r.torch}" for r in ran)),
-                "hours": f"{hours(ran):.2f}" if ran else "not written down",
+                "hours": f"{runs.hours(ran):.2f}" if ran else "not written down",
                 "command": command(study.folder),
             }
         )

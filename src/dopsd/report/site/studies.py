@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +12,8 @@ from typing import Any
 import pandas as pd
 
 from dopsd import objectives
+from dopsd.config import runs
 from dopsd.config.params import FILE, Params, load
-from dopsd.config.section import Section, validated
-from dopsd.config.yaml import mapping
 from dopsd.report.claimed import Controls, Records
 from dopsd.report.names import called_as_in
 from dopsd.support.errors import UserError
@@ -22,22 +21,6 @@ from dopsd.support.files import read_csv, read_json
 from dopsd.support.text import json_value, read_text
 
 STUDIES, REPORTS, LEDGER = Path("studies"), Path("reports"), "claims.json"
-RUNS = "runs.yaml"  # who ran a study: written down by hand, since no cell keeps how long it took
-
-
-class Run(Section):
-    """So many devices at once, what they were and ran with, and the seconds of each stage."""
-
-    devices: int
-    device: str
-    torch: str
-    seconds: dict[str, float]
-
-
-class Runs(Section):
-    """All runs that made a study's cells."""
-
-    runs: tuple[Run, ...]
 
 
 @dataclass(frozen=True)
@@ -89,9 +72,9 @@ class Study:
         found = re.search(said, read_text(self.file("REPORT.md")))
         return found[1] if found else "not on record"
 
-    def runs(self) -> tuple[Run, ...]:
+    def ran(self) -> tuple[runs.Run, ...]:
         """Who ran it; () where nobody wrote it down."""
-        return runs(self.folder / RUNS)
+        return runs.load(self.folder / runs.FILE)
 
     @contextmanager
     def called(self) -> Iterator[None]:
@@ -110,16 +93,6 @@ def relative(file: Path) -> str:
 def command(folder: Path) -> str:
     """What runs a study."""
     return f"dvc repro {(folder / 'dvc.yaml').as_posix()}" if folder.name else "dvc repro"
-
-
-def runs(file: Path) -> tuple[Run, ...]:
-    """Of a file of `Runs`; () where there is none. UserError where it is no such file."""
-    return validated(Runs, mapping(read_text(file), str(file)), str(file)).runs if file.exists() else ()
-
-
-def hours(ran: Sequence[Run]) -> float:
-    """Hours of all devices."""
-    return sum(run.devices * sum(run.seconds.values()) for run in ran) / 3600
 
 
 def opened(folder: Path) -> Study | None:

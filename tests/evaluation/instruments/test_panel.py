@@ -24,13 +24,13 @@ def test_every_file_is_an_instrument_that_says_what_its_scores_mean():
     assert {"reader", "sharpness", "mini_clip", "dino", "lpips", "clip", "judge", "reward", "frechet", "kid"} <= set(
         instruments.names()
     )
-    seen = []
+    seen = {}
     for name in instruments.names():
         kind = __import__(instruments.module(name), fromlist=["INSTRUMENT"]).INSTRUMENT
         assert kind.scores and issubclass(kind.Settings, instruments.Section), name
         assert all(s.says and s.kinds for s in kind.scores.values()), name
-        seen += list(kind.scores)
-    assert len(seen) == len(set(seen))  # no two instruments call different things alike
+        for score, what in kind.scores.items():
+            assert seen.setdefault(score, what) == what, score  # no two instruments call different things alike
 
 
 @pytest.mark.parametrize(

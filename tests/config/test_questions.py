@@ -28,16 +28,22 @@ def test_a_study_without_the_file_asks_nothing(tmp_path, monkeypatch):
 
 
 def test_questions_keep_their_order_and_their_rows(written):
-    found = written("questions:\n  b: {asks: B, rows: [dopsd, sft]}\n  a: {asks: A, rows: [sft, untouched]}\n")
+    found = written(
+        "questions:\n  b: {asks: B, rows: [dopsd, sft], against: sft}\n  a: {asks: A, rows: [sft, untouched], against: sft}\n"
+    )
     assert list(found) == ["b", "a"] and found["b"].rows == ("dopsd", "sft") and found["a"].asks == "A"
 
 
 @pytest.mark.parametrize(
     "text, said",
     [
-        ("questions:\n  a: {asks: A, rows: [sft, dospd]}\n", "questions.a.rows: 'dospd' is no row here.*dopsd"),
-        ("questions:\n  a: {asks: A, rows: [sft]}\n", "questions.yaml.*a.rows"),
-        ("questions:\n  a: {rows: [sft, dopsd]}\n", "questions.yaml.*a.asks"),
+        (
+            "questions:\n  a: {asks: A, rows: [sft, dospd], against: sft}\n",
+            "questions.a.rows: 'dospd' is no row here.*dopsd",
+        ),
+        ("questions:\n  a: {asks: A, rows: [sft], against: sft}\n", "questions.yaml.*a.rows"),
+        ("questions:\n  a: {rows: [sft, dopsd], against: sft}\n", "questions.yaml.*a.asks"),
+        ("questions:\n  a: {asks: A, rows: [sft, dopsd], against: base}\n", "against names 'base'"),
         ("questions: {}\n", "questions.yaml.*questions"),
     ],
 )

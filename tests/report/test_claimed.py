@@ -60,7 +60,7 @@ def test_negatives_come_from_the_verdicts_the_failed_first():
     )
     assert found == [
         "**fails**: claim c (at the end): 0.500 [0.400, 0.600], the bar is >= 0.7.",
-        "**open**: claim b (at equal fidelity): 0.500 [0.400, 0.600], the bar is >= 0.5; the interval holds the bar.",
+        "**open**: claim b (at equal fidelity): 0.500 [0.400, 0.600], the bar is >= 0.5; the interval contains the bar.",
     ]
     assert negatives(record()) == []
 
@@ -73,9 +73,11 @@ def test_a_claim_may_be_open_by_one_turbo_alone(turbos, one):
 
 def test_a_claim_that_cannot_be_decided_names_the_control():
     undecided = record(verdict="not decidable", p=None, p_holm=None)
-    wrong = CONTROL | {"did": False, "why": "it holds the bar"}
+    wrong = CONTROL | {"did": False, "why": "its interval contains the bar"}
     (said,) = negatives(undecided, controls=[CONTROL, wrong | {"row": "again"}])
-    assert said.endswith("; Untouched, other noise must fail and did not (0.500 [0.400, 0.600]: it holds the bar).")
+    assert said.endswith(
+        "; Untouched, other noise must fail and did not (0.500 [0.400, 0.600]: its interval contains the bar)."
+    )
     missing = wrong | {"value": None, "low": None, "high": None}
     assert negatives(undecided, controls=[missing])[0].endswith("; Base, undistilled must fail and is not measured.")
     assert "(**did not**" not in claimed.table([undecided], {"x": [missing]}, True)

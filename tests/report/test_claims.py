@@ -169,7 +169,11 @@ def test_every_control_of_a_list_must_do_what_it_must():
         ("dopsd_wrong", "fail", True),
         ("base", "fail", False),
     ]
-    assert says[2]["why"] == "it holds the bar" and says[1]["value"] == pytest.approx(0.1) and says[1]["n_units"] == 3
+    assert (
+        says[2]["why"] == "its interval contains the bar"
+        and says[1]["value"] == pytest.approx(0.1)
+        and says[1]["n_units"] == 3
+    )
     row = answers.table(found).iloc[0]
     assert row.must_fail == "dopsd_wrong; untouched" and row.failed.count(";") == 1
     assert "must fail: Untouched 0.000 [0.000, 0.000]" in shown(found)

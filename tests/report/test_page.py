@@ -4,7 +4,7 @@ from made_up import cells_of
 
 from dopsd.config.questions import Question
 from dopsd.config.study import Compared
-from dopsd.report import names, page, pairs, sections, tables
+from dopsd.report import names, page, pairs, questions, sections, tables
 from dopsd.report.along import Trainings
 from dopsd.study import grid
 
@@ -105,6 +105,7 @@ def results(cells, params, **changes):
         "teacher": None,
         "reported": None,
         "questions": {},
+        "differences": pd.DataFrame(columns=questions.COLUMNS),
         "probe": {"eye": {"4": PROBE, "8": PROBE}},
         "miniature": {"naming": {"eye": NAMING}},
         "devices": ["cpu", "NVIDIA H100"],
@@ -136,7 +137,7 @@ def test_the_report_holds_the_numbers(cells, study):
 
 def test_a_question_is_a_section_with_its_figure(cells, study):
     params = study()
-    asked = {"mine": Question(asks="Which is <better>?", rows=("dopsd", "sft"))}
+    asked = {"mine": Question(asks="Which is <better>?", rows=("dopsd", "sft"), against="sft")}
     text = page.report(results(cells, params, questions=asked, figures={"question-mine", "sheets"}), params)
     assert "## The questions" in text and "### Which is &lt;better&gt;?" in text
     assert "(figures/question-mine.png)" in text

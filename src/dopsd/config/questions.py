@@ -7,7 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dopsd.config.section import File, Name, Said, Section, Tree, read
 from dopsd.config.yaml import mapping
@@ -22,6 +22,14 @@ class Question(Section):
 
     asks: Said
     rows: Annotated[tuple[Name, ...], Field(min_length=2)]  # in the order in which they are shown
+    against: Name  # the one of them that the others are held against
+    seen: str = ""  # what the figure shows and no claim had asked, in a sentence without numbers
+
+    @model_validator(mode="after")
+    def _is_against_one_of_its_rows(self) -> Question:
+        if self.against not in self.rows:
+            raise ValueError(f"against names {self.against!r}, which is none of its rows; name one of them")
+        return self
 
 
 class Questions(File):

@@ -142,7 +142,7 @@ def _negative(record: Mapping[str, Any], controls: Sequence[Mapping[str, Any]], 
     if record["verdict"] == "open":
         inside = record["low"] is not None and record["low"] <= record["bar"] <= record["high"]
         why = (
-            "the interval holds the bar"
+            "the interval contains the bar"
             if inside
             else "the mean on one " + ("turbo" if turbos else "seed") + " lies short of it"
         )

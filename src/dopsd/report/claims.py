@@ -24,7 +24,11 @@ from dopsd.support.errors import UserError
 Number = tuple[float, float | None, float | None]
 WHERE = {"matched": "fidelity", "steps": "steps", "forwards": "forwards", "last": LAST}  # of `Trainings.pair`
 UNMEASURED, UNDECIDABLE = "not measured", "not decidable"
-WHY = {"holds": "all of it lies beyond the bar", "fails": "all of it lies short of the bar", "open": "it holds the bar"}
+WHY = {
+    "holds": "all of it lies beyond the bar",
+    "fails": "all of it lies short of the bar",
+    "open": "its interval contains the bar",
+}
 
 
 @dataclass(frozen=True)

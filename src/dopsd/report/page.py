@@ -104,9 +104,10 @@ class Results:
 
     table: `tables.summary`; pairs: `pairs.pairs`; records, controls: claims.json and controls.json; power, concepts, costs:
     the tables of these names; openness: likewise, None where all prompts say equally much; front, reported: likewise, None
-    where there are too few methods; teacher: likewise, None where no such row is; questions: of questions.yaml; probe,
-    miniature: the files of scores of these names, None where the study has none; devices: what the cells ran on; lower: the
-    scores of which less is better; figures: those that there are; random_weights: whether the model has never been trained.
+    where there are too few methods; teacher: likewise, None where no such row is; questions: of questions.yaml; differences:
+    theirs; probe, miniature: the files of scores of these names, None where the study has none; devices: what the cells ran
+    on; lower: the scores of which less is better; figures: those that there are; random_weights: whether the model has never
+    been trained.
     """
 
     table: pd.DataFrame
@@ -121,6 +122,7 @@ class Results:
     teacher: pd.DataFrame | None
     reported: pd.DataFrame | None
     questions: Mapping[str, Question]
+    differences: pd.DataFrame
     probe: dict | None
     miniature: dict | None
     devices: list[str]
@@ -194,6 +196,7 @@ def report(results: Results, params: Params) -> str:
             results.questions,
             results.figures,
             results.table,
+            results.differences,
             few,
             records,
             controls,

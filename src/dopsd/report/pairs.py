@@ -33,15 +33,15 @@ def pairs(trainings: Trainings, baselines: Sequence[str]) -> pd.DataFrame:
             who, along = {"method": method, "baseline": baseline}, set()
             for place in PLACES:
                 both = trainings.pair(place, method, baseline)
-                out += [{"at": place} | who | line for line in _lines(both)]
+                out += [{"at": place} | who | line for line in paired(both)]
                 along |= set(names_of(row for pair in both.values() for row in pair))
             both = trainings.pair(LAST, method, baseline)
-            out += [{"at": LAST} | who | line for line in _lines(both) if line["score"] not in along]
+            out += [{"at": LAST} | who | line for line in paired(both) if line["score"] not in along]
     seeds = sorted({seed for _, _, seed in trainings.cells})
     return numbers(pd.DataFrame(out, columns=[*WHO, *NUMBERS, *(f"{SEED}{seed}" for seed in seeds)]), WHO)
 
 
-def _lines(both: Mapping[Unit, tuple[Row, Row]]) -> Iterator[dict]:
+def paired(both: Mapping[Unit, tuple[Row, Row]]) -> Iterator[dict]:
     """A line a score that both rows of a pair have, of the units that have it."""
     for name in names_of(row for row, _ in both.values()):
         pair = {unit: (a[name], b[name]) for unit, (a, b) in both.items() if name in a and name in b}

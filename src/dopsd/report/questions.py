@@ -12,17 +12,28 @@ from matplotlib.figure import Figure
 
 from dopsd.config.questions import Question
 from dopsd.report import claimed, sections
-from dopsd.report.along import Trainings
+from dopsd.report.along import LAST, Trainings
 from dopsd.report.charts import ALONG
 from dopsd.report.figures import legend, means, panels
 from dopsd.report.names import colour, label, score_name
+from dopsd.report.pairs import paired
 from dopsd.report.scales import scale
+from dopsd.report.tables import lines, number_text
 from dopsd.report.units import over_concepts, whole
 
 SHOWN = {  # beside what is shown of every method along training: how a collapse looks that is no fog
     "adherence": "adherence to the rest of the prompt",
     "diversity": "diversity of new scenes",
 }
+LESS = {  # the scores of the paired differences, and how they are called there
+    "concept_fidelity": "concept fidelity",
+    "adherence": "adherence",
+    "blur_read": "blur, pixels",
+    "contrast": "contrast",
+    "diversity": "diversity",
+    "retention_kid": "KID to untouched",
+}
+COLUMNS = ["question", "method", "baseline", "score", "n", "difference", "difference_low", "difference_high"]
 MARKS = "osD^vP*X"
 REFERENCES = ("untouched", "described")
 
@@ -76,17 +87,43 @@ def figure(question: Question, trainings: Trainings, fidelity: str) -> Figure | 
     return made
 
 
+def differences(questions: Mapping[str, Question], trainings: Trainings) -> pd.DataFrame:
+    """Of each question every other row less the one that it is held against, at their last steps, paired by unit: columns
+    `COLUMNS`. The difference is of plain means, with its 95 % interval over the n concepts, corrected for nothing."""
+    out = []
+    for key, question in questions.items():
+        for method in (row for row in question.rows if row != question.against):
+            both = trainings.pair(LAST, method, question.against)
+            who = {"question": key, "method": method, "baseline": question.against}
+            out += [who | line for line in paired(both) if line["score"] in LESS]
+    return pd.DataFrame(out, columns=COLUMNS)
+
+
+def _less(table: pd.DataFrame, question: Question) -> str:
+    """`differences` of one question: a row a row, a column a score."""
+    text = {
+        (r.method, r.score): number_text(r.difference, r.difference_low, r.difference_high, sign=True)
+        for r in lines(table)
+    }
+    rows = [
+        {f"less {label(question.against)}": label(m)} | {called: text.get((m, s), "") for s, called in LESS.items()}
+        for m in dict.fromkeys(table.method)
+    ]
+    return pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True) if rows else ""
+
+
 def in_words(
     questions: Mapping[str, Question],
     figures: set[str],
     table: pd.DataFrame,
+    less: pd.DataFrame,
     few: int,
     records: claimed.Records,
     controls: claimed.Controls,
     turbos: bool,
 ) -> list[dict[str, str]]:
     """For the template, of each question: what it asks, its figure, its rows at their last step and its claims, which are of
-    the family that is called as it is. table: `tables.summary`."""
+    the family that is called as it is. table: `tables.summary`; less: `differences`."""
     out = []
     for key, question in questions.items():
         mine = [r for r in records if r["family"] == key]
@@ -94,8 +131,10 @@ def in_words(
         out.append(
             {
                 "asks": question.asks,
+                "seen": question.seen,
                 "figure": name(key) if name(key) in figures else "",
                 "rows": sections.summary(table, wanted, few, ("diversity",)),
+                "less": _less(less.loc[less.question == key], question),
                 "claims": claimed.table(mine, controls, turbos) if mine else "",
             }
         )

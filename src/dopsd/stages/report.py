@@ -149,6 +149,8 @@ def write_tables(params: Params, study: Measured) -> dict[str, pd.DataFrame]:
     of_all = tables.summary(study.beside, baseline)
     if (beside := reported.table(of_all, params.train.tune)).row.nunique() >= reported.FEWEST:
         written["reported"] = beside
+    if study.questions:
+        written["questions"] = questions.differences(study.questions, study.trainings)
     if study.others:
         written["openness"] = openness.openness(cells, study.others, params.prompts.said, few)
     for name, rows in written.items():
@@ -231,6 +233,7 @@ def write_report(params: Params) -> Path:
         teacher=written.get("teacher"),
         reported=written.get("reported"),
         questions=study.questions,
+        differences=written.get("questions", pd.DataFrame()),
         probe=probe,
         miniature=miniature,
         devices=devices(params),

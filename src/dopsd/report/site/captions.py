@@ -102,10 +102,12 @@ def questions(study: Study) -> list[Figure]:
     """The figures of a study's questions."""
     kind = kinds()[QUESTION]
     asked = load(study.params.grid.methods, study.folder / QUESTIONS)
-    found = [
-        _figure(study, question_figure(key), kind.model_copy(update={"title": q.asks})) for key, q in asked.items()
-    ]
-    return [f for f in found if f]
+    out = []
+    for key, q in asked.items():
+        seen = f" Seen, and not asked before the run: {q.seen}" if q.seen else ""
+        mine = kind.model_copy(update={"title": q.asks, "caption": kind.caption + seen})
+        out.append(_figure(study, question_figure(key), mine))
+    return [f for f in out if f]
 
 
 def _figure(study: Study, name: str, kind: Kind) -> Figure | None:

@@ -16,9 +16,16 @@ from dopsd.report.names import label
 from dopsd.report.site.studies import Study
 from dopsd.report.tables import lines, number_text
 from dopsd.support.files import read_json
+from dopsd.training import prepared
 
 COSTS = Path("benchmarks/results/h200-miniature-costs.json")
-LEADS = {"holds": "Yes", "fails": "No", "open": "Open", UNDECIDABLE: "Not decidable", UNMEASURED: "Not measured"}
+LEADS = {
+    "holds": "Yes",
+    "fails": "No",
+    "open": "Not shown: the interval contains the bar",
+    UNDECIDABLE: "Not decidable",
+    UNMEASURED: "Not measured",
+}
 NOT_ASKED = "Not asked"
 
 
@@ -66,7 +73,7 @@ QUESTIONS = (
     Question("Does either bind the name, so that nothing but the name calls the concept?", ("binds", "baseline-binds")),
     Question("Are ordinary prompts left as they were?", ("method-keeps-ordinary", "keeps-ordinary", "leaks-less")),
     Question(
-        "Is it the teacher's targets that keep few steps, not compute, more states or other pictures?",
+        "Is it the teacher's targets that keep few steps? (Compute, states and other pictures: beneath.)",
         ("targets", "not-compute", "not-more-states", "not-the-data", "states"),
     ),
 )
@@ -143,7 +150,7 @@ def cost(study: Study) -> Answered:
         t = timed["methods"][method]
         more.append(
             f"On one {timed['device']}, a step takes {t['seconds_over']:.2f} times the seconds and adds "
-            f"{t['mib_over']:.2f} times the memory of {label(timed['baseline'])}'s."
+            f"{t['mib_over']:.2f} times the memory of {label(timed['baseline'])}'s (on the miniature)."
         )
     return Answered(asks, f"{r.forwards_a_step_over:.2f} times {label(baseline)}'s forwards a step", "", [], more)
 
@@ -162,6 +169,9 @@ def cheapest(study: Study) -> Answered:
     kind = objectives.method(best, study.params.methods, study.params.where).kind
     lead = f"{label(best)}, at {over[best]:.2f} times {label(study.params.compare.baseline)}'s forwards"
     more = [f"{label(best)}: {objectives.objective(kind).SAYS}."]
+    asked = prepared.of(objectives.method(best, study.params.methods, study.params.where))
+    if asked and asked.base:
+        more.append("It needs the undistilled base, which is not published of every few-step model.")
     return Answered(asks, lead, "holds", [said(study, r) for r in [*good, *(r for r in keeps if r not in good)]], more)
 
 

@@ -30,6 +30,7 @@ from dopsd.support.text import read_text
 
 HERE = Path(__file__).parent
 MAIN, SAMPLE = "full", "sample"  # the study that the opening is answered by, and the one where it has not been run
+SMALLER = (SAMPLE, "pilot")  # studies of what the main one asks, on fewer concepts
 LATER = {  # of studies/: what their sections are about
     "questions": "D-OPSD's own questions: who the teacher is, the loss, K, the rank, whose states, whose targets",
     "domain": "Full fine-tuning on a domain of many pictures (the paper's Table 2)",
@@ -254,13 +255,16 @@ def write() -> str:
         made = captions.made_by(main, "report")
     ordered = {main.name: main} | studies  # the one that answers comes first
     text = {name: of_study(study) for name, study in ordered.items()}
+    lacking = missing(studies)
     return filled(
         main=text[main.name],
         sample=text.get(SAMPLE, {}),
         studies=text,
         later={name: text[name] for name in LATER if name in text},
         about=LATER,
-        missing=missing(studies),
+        missing=lacking,
+        absent=[study["about"] for study in lacking.values()],
+        smaller=SMALLER if main.name == MAIN else (),
         answers=answers,
         changing=opening.changing(answers),
         weights=opening.weights(paths.MODELS / "mini-turbo" / "transformer"),

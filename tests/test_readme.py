@@ -3,29 +3,24 @@ import tomllib
 from contextlib import chdir
 from pathlib import Path
 
+import pytest
 import yaml
 
 from dopsd.config.params import load
 
 ROOT = Path(__file__).parents[1]
-FROM = ("reports/REPORT.md", "studies/full/reports/REPORT.md", "studies/full/reports/tables/summary.md")
-FROM += ("studies/questions/reports/REPORT.md",)
+FULL, QUESTIONS = "studies/full/reports", "studies/questions/reports"
+FROM = {  # a page, and the pages that its numbers come from
+    "README.md": ("reports/REPORT.md", f"{FULL}/REPORT.md", f"{FULL}/tables/summary.md", f"{QUESTIONS}/REPORT.md"),
+    "studies/questions/README.md": (f"{QUESTIONS}/REPORT.md", f"{QUESTIONS}/CLAIMS.md"),
+}
 
 
-def test_every_interval_in_the_readme_stands_in_the_report():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    report = "".join((ROOT / f).read_text(encoding="utf-8") for f in FROM)
-    quoted = re.findall(r"[+-]?\d+\.\d+ \[[^\]]*\d[^\]]*\]", " ".join(readme.split()))
-    assert quoted
-    assert [q for q in quoted if q not in report] == []
-
-
-def test_every_interval_in_the_readme_of_the_questions_stands_in_their_report():
-    folder = ROOT / "studies/questions"
-    report = "".join((folder / "reports" / f).read_text(encoding="utf-8") for f in ("REPORT.md", "CLAIMS.md"))
-    quoted = re.findall(
-        r"[+-]?\d+\.\d+ \[[^\]]*\d[^\]]*\]", " ".join((folder / "README.md").read_text(encoding="utf-8").split())
-    )
+@pytest.mark.parametrize("page", FROM)
+def test_every_interval_in_a_readme_stands_in_a_report(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    report = "".join((ROOT / f).read_text(encoding="utf-8") for f in FROM[page])
+    quoted = re.findall(r"[+-]?\d+\.\d+ \[[^\]]*\d[^\]]*\]", " ".join(text.split()))
     assert quoted
     assert [q for q in quoted if q not in report] == []
 

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 import tiny
 import torch
-from PIL import Image
 
 from dopsd import backbones
 from dopsd.commands import measure as job
@@ -16,23 +15,12 @@ from dopsd.config.preset import Preset
 from dopsd.config.study import Prompts
 from dopsd.evaluation import rows
 from dopsd.evaluation.rows import NEW, ORDINARY, REFERENCE, REWRITE
-from dopsd.sets import folder as own
 from dopsd.support.errors import UserError
 from dopsd.training.weights import begin
 
 ALL = {"dino_distance", "lpips_distance", "clip_image", "clip_score (rewrite)", "clip_score (new)", "judge"}
 ALL |= {"reward (rewrite)", "reward (new)"}
 SETS = {"retention_kid", "retention_frechet"}
-
-
-@pytest.fixture
-def items(tmp_path):
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    for i, (colour, size) in enumerate((("red", (80, 60)), ("blue", (64, 64)))):
-        Image.new("RGB", size, colour).save(folder / f"{i}.png")
-        (folder / f"{i}.txt").write_text("[V] outdoors")
-    return own.read_pictures(folder, "my corgi", 64).items
 
 
 def preset_of(kind, all_settings, instruments, **prompts) -> Preset:

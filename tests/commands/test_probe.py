@@ -11,18 +11,7 @@ from dopsd.commands import main as cli
 from dopsd.commands import probe as job
 from dopsd.config.params import load_preset
 from dopsd.evaluation.probe_folder import CONTEXTS
-from dopsd.sets import folder as own
 from dopsd.support.errors import UserError
-
-
-@pytest.fixture
-def items(tmp_path):
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    for i, (colour, size) in enumerate((("red", (80, 60)), ("blue", (64, 64)))):
-        Image.new("RGB", size, colour).save(folder / f"{i}.png")
-        (folder / f"{i}.txt").write_text("[V] outdoors")
-    return own.read_pictures(folder, "my corgi", 64).items
 
 
 @pytest.fixture

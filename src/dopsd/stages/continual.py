@@ -13,23 +13,15 @@ from dopsd.config.params import Params, load
 from dopsd.report import answers, claimed, continual, grids, page
 from dopsd.report.along import Trainings
 from dopsd.report.names import called_as_in, label
+from dopsd.stages import keys
 from dopsd.stages._run import run
 from dopsd.stages.report import answered, write_claims
 from dopsd.study.continual import Continual, all_stages
 from dopsd.support import paths, sealed
 from dopsd.support.errors import UserError, nearest
-from dopsd.support.files import read_table, write_csv, write_json, write_text
+from dopsd.support.files import read_table, write_csv, write_text
 
 REPORT = Path("reports/REPORT.md")
-
-
-def write_keys(params: Params) -> None:
-    """Write reports/keys/<stage>.json."""
-    written = {paths.key_file(stage): depends for stage, depends in all_stages(params).items()}
-    for file, depends in written.items():
-        write_json(depends, file)
-    for file in set(paths.KEYS.glob("*.json")) - set(written):
-        file.unlink()
 
 
 def devices(study: Continual) -> list[str]:
@@ -93,7 +85,7 @@ def report(params: Params) -> None:
 
 
 PARTS = {
-    "keys": write_keys,
+    "keys": lambda params: keys.write(all_stages(params)),
     "train": lambda params: Continual(params).train(),
     "draw": lambda params: Continual(params).draw(),
     "evaluate": lambda params: Continual(params).evaluate(),

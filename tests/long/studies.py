@@ -7,8 +7,10 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,23 +88,32 @@ class Study:
         for name in ("PYTHONPATH", "DOPSD_JOBS"):
             self.environment.pop(name, None)
 
-    def start(self, *command: str, **more) -> subprocess.Popen:
-        """Start a command in a process group of its own."""
+    def start(self, *command: str, stdout=subprocess.PIPE) -> subprocess.Popen:
+        """Start a command in a process group of its own; both channels go to `stdout`."""
         return subprocess.Popen(
             command,
             cwd=self.folder,
             env=self.environment,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            **more,
         )
 
     def run(self, *command: str, timeout: float = 900) -> str:
-        """What a command prints, on both channels; it must succeed."""
-        with self.start(*command) as process:
-            said, _ = process.communicate(timeout=timeout)
+        """What a command prints, on both channels; it must succeed.
+
+        It prints into a file: a worker that it leaves behind (`dvc queue start`) would keep a pipe open until it ends.
+        """
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
+            process = self.start(*command, stdout=file)
+            try:
+                process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+            file.seek(0)
+            said = file.read()
         assert process.returncode == 0, said
         return said
 

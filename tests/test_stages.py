@@ -3,7 +3,6 @@
 import json
 import runpy
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 import tiny
 import yaml
 
+from dopsd.mini import autoencoder, observers
 from dopsd.report.page import numbers_table
 
 ROOT = Path(__file__).parents[1]
@@ -55,32 +55,28 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def stage(folder, monkeypatch, capsys):
-    """Run a stage by its command line, in this process (the imports take longer than two steps); its output."""
+    """Run a stage by its command line, in this process (the imports take longer than two steps): its output, or, of one that
+    must fail, what it says last."""
     monkeypatch.chdir(folder)
 
-    def run(module: str, *arguments: str) -> str:
+    def run(module: str, *arguments: str, code: int = 0) -> str:
         monkeypatch.setattr(sys, "argv", [module, *arguments])
+        ended = 0
         try:
             runpy.run_module(module, run_name="__main__")
         except SystemExit as done:
-            assert not done.code, capsys.readouterr().err
-        return capsys.readouterr().out
+            ended = done.code or 0
+        said = capsys.readouterr()
+        assert ended == code, said.err
+        return said.err.strip().splitlines()[-1] if code else said.out
 
     return run
-
-
-def failing_stage(folder: Path, *arguments: str) -> str:
-    """Run a stage that must fail, in a process of its own: what it says."""
-    done = subprocess.run([sys.executable, "-m", *arguments], cwd=folder, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stderr.strip().splitlines()[-1]
 
 
 def test_the_comparison_from_fetch_to_report(folder, stage):
     stage("dopsd.stages.keys")
     assert {f.stem for f in (folder / "reports/keys").iterdir()} == set(STAGES) - {"keys"}
-    assert failing_stage(folder, "dopsd.stages.train").startswith(
+    assert stage("dopsd.stages.train", code=1).startswith(
         "error: reports/metrics/step_size.json: missing; run `dvc repro`"
     )
     stage("dopsd.stages.fetch")
@@ -89,9 +85,7 @@ def test_the_comparison_from_fetch_to_report(folder, stage):
     assert (folder / "data/prompts/medal.jsonl").exists() and (folder / "data/prompts/ordinary.jsonl").exists()
     stage("dopsd.stages.step_size")
     stage("dopsd.stages.probe")
-    assert failing_stage(folder, "dopsd.stages.draw").startswith(
-        "error: models/lora/sft/beacon/0: the adapter is missing"
-    )
+    assert stage("dopsd.stages.draw", code=1).startswith("error: models/lora/sft/beacon/0: the adapter is missing")
     for name, cells in (("train", 4), ("draw", 10), ("evaluate", 10)):
         assert f"{name}: {cells} cells, 0 kept, {cells} to run" in stage(f"dopsd.stages.{name}")
         assert f"{name}: {cells} cells, {cells} kept, 0 to run" in stage(f"dopsd.stages.{name}")
@@ -132,7 +126,9 @@ def test_the_comparison_from_fetch_to_report(folder, stage):
     ],
     ids="-".join,
 )
-def test_the_recipe_part_by_part(stage, tmp_path, parts):
+def test_the_recipe_part_by_part(stage, tmp_path, parts, monkeypatch):
+    for module in (observers, autoencoder):
+        monkeypatch.setattr(module, "SPREAD_OVER", 64)
     (tmp_path / "mini-turbo").mkdir()
     for name, maker in (("text_encoder", "encoder"), ("tokenizer", "encoder"), ("vae", "autoencoder")):
         if maker not in parts:  # of the shipped model, where a part needs what others make
@@ -149,10 +145,8 @@ def test_the_recipe_part_by_part(stage, tmp_path, parts):
         assert picture.size == (64, 64)
 
 
-def test_a_part_of_the_recipe_whose_inputs_are_missing_says_so(folder, tmp_path):
+def test_a_part_of_the_recipe_whose_inputs_are_missing_says_so(stage, tmp_path):
     where = ("--models", str(tmp_path), "--work", str(tmp_path))
-    said = failing_stage(folder, "dopsd.stages.recipe", "align", *where)
+    said = stage("dopsd.stages.recipe", "align", *where, code=1)
     assert said.startswith("error: ") and said.endswith("run the recipe's earlier parts first (see dvc.yaml)")
-    assert failing_stage(folder, "dopsd.stages.recipe", "engine").startswith(
-        "error: unknown part 'engine'; known: reader"
-    )
+    assert stage("dopsd.stages.recipe", "engine", code=1).startswith("error: unknown part 'engine'; known: reader")

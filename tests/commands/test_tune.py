@@ -25,6 +25,7 @@ from dopsd.training.weights import put
 CORGI = Path(__file__).parents[3] / "shared" / "data" / "corgi"
 SHORT = ["train.steps=4", "train.checkpoints=[2]", "train.lora_rank=4", "train.lora_alpha=8", "tune.size=64"]
 SHORT += [f"instruments.{k}=null" for k in ("dino", "lpips", "clip", "judge", "reward", "frechet", "kid")]
+SHORT += ["train.batch_size=2", "train.accumulation=2", "methods.dopsd.rollout_steps=2", "tune.nfe=2"]
 SHORT += ["prompts.source=captions", "prompts.ordinary=8"]
 PRESET = {"zimage": "zimage", "klein": "klein-4b", "miniature": "mini-turbo"}
 
@@ -131,7 +132,7 @@ def test_a_lora_that_diffusers_loads_and_draws_with(kind, method, preset, pictur
 
 
 def test_alpha_is_folded_into_the_exported_weights(preset, pictures, tmp_path):
-    out = job.tune(preset("zimage"), pictures, "my corgi", tmp_path / "out")
+    out = job.tune(preset("zimage"), pictures, "my corgi", tmp_path / "out", measured=False)
     from dopsd.commands.export import read
 
     trained, before = read(out / "checkpoints" / "step-0004")
@@ -150,7 +151,9 @@ def test_the_miniature_learns_a_concept_from_rendered_pictures(preset, tmp_path)
     root = Path(__file__).parents[2]
     write_concept_set("beacon", tmp_path / "beacon", images=4, seed=0)
     items = own.read_pictures(tmp_path / "beacon", "beacon", 64).items
-    given = load_preset("mini-turbo").model_copy(update={"backbone": preset("miniature").backbone})
+    given = load_preset("mini-turbo", ["prompts.ordinary=8"]).model_copy(
+        update={"backbone": preset("miniature").backbone}
+    )
     out = job.tune(given, items, "beacon", tmp_path / "out")
     training, reader = load_training(tmp_path / "beacon"), load_reader(root / "models" / "mini-reader")
     rows = by_world.for_concept("beacon", 8, 2, 0, training.attributes, 1.0)
@@ -177,7 +180,7 @@ def test_full_fine_tuning_of_a_persons_pictures(preset, pictures, tmp_path):
 
 
 def test_ctrl_c_saves_and_the_same_call_goes_on(preset, pictures, tmp_path, monkeypatch):
-    whole = job.tune(preset("zimage"), pictures, "my corgi", tmp_path / "whole")
+    whole = job.tune(preset("zimage"), pictures, "my corgi", tmp_path / "whole", measured=False)
     advance = Training.advance
 
     def interrupted(self, parts):
@@ -188,8 +191,8 @@ def test_ctrl_c_saves_and_the_same_call_goes_on(preset, pictures, tmp_path, monk
     with monkeypatch.context() as patch:
         patch.setattr(Training, "advance", interrupted)
         with pytest.raises(Stopped, match="stopped after step 2 of 4; the same command goes on"):
-            job.tune(preset("zimage"), pictures, "my corgi", tmp_path / "out")
-    out = job.tune(preset("zimage"), pictures, "my corgi", tmp_path / "out")
+            job.tune(preset("zimage"), pictures, "my corgi", tmp_path / "out", measured=False)
+    out = job.tune(preset("zimage"), pictures, "my corgi", tmp_path / "out", measured=False)
     files = [load_file(o / "pytorch_lora_weights.safetensors") for o in (whole, out)]
     assert all(torch.equal(files[0][k], files[1][k]) for k in files[0])
 
@@ -246,7 +249,9 @@ def test_the_command_line(tmp_path, monkeypatch):
     folder.mkdir()
     Image.new("RGB", (64, 64), "red").save(folder / "a.png")
     run = CliRunner().invoke
-    short = ["--steps", "2", "--set", "train.lora_rank=4", "--set", "backbone.device=cpu"]
+    short = ["--steps", "2"]
+    for change in ("train.lora_rank=4", "backbone.device=cpu", "prompts.ordinary=8"):
+        short += ["--set", change]
     args = [
         "tune",
         "--images",

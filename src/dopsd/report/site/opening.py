@@ -74,7 +74,8 @@ QUESTIONS = (
     Question("Does either bind the name, so that nothing but the name calls the concept?", ("binds", "baseline-binds")),
     Question("Are ordinary prompts left as they were?", ("method-keeps-ordinary", "keeps-ordinary", "leaks-less")),
     Question(
-        "Is it the teacher's targets that keep few steps? (Compute, states and other pictures: beneath.)",
+        "Do the teacher's targets keep more contrast than the data's, on as many noised states? (Times and weighting differ, "
+        "too; compute, states and other pictures: beneath.)",
         ("targets", "not-compute", "not-more-states", "not-the-data", "states"),
     ),
 )

@@ -12,8 +12,9 @@ import pytest
 import yaml
 from PIL import Image
 
+from dopsd.report import names, sections
 from dopsd.report.comparison import cut_sheet
-from dopsd.report.site import captions, images, opening, page, render, studies
+from dopsd.report.site import captions, images, opening, page, paper, places, render, studies
 from dopsd.support.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -122,7 +123,7 @@ def test_every_caption_says_how_many_in_how_many_steps_and_of_which_seed(shipped
 
 def test_every_number_of_the_opening_stands_in_the_ledger_or_in_a_table(shipped):
     raw = PAGE.read_text(encoding="utf-8")
-    cards = Read(raw.split('<div class="answers">')[1].split("<p><i>Holds</i>")[0].rsplit("</div>", 1)[0]).text
+    cards = Read(raw.split('<div class="answers">')[1].split("<h3>What would change")[0].rsplit("</div>", 1)[0]).text
     said = re.findall(r"[+-]?\d+\.\d+(?: \[[^\]]+\])?", cards)
     ledger = (ROOT / "studies/full/reports/CLAIMS.md").read_text(encoding="utf-8")
     report = (ROOT / "studies/full/reports/REPORT.md").read_text(encoding="utf-8")
@@ -210,6 +211,73 @@ def test_the_cheapest_is_the_cheapest_of_those_that_hold():
         costs, keeps = full.table("costs").set_index("method").forwards_over, [s.anchor for s in found.said]
     holding = [r["method"] for r in full.records if f"claim-full-{r['id']}" in keeps and r["verdict"] == "holds"]
     assert holding and found.lead.startswith(f"Base LoRA, at {costs[holding].min():.2f} times")
+
+
+def test_no_score_is_called_without_its_prompts(shipped):
+    raw = PAGE.read_text(encoding="utf-8")
+    heads = set(re.findall(r'<th scope="col">([^<]*)</th>', raw))
+    assert {"new scenes: contrast over renders", "ordinary prompts: KID to untouched"} <= heads
+    assert not heads & set(sections.SHORT.values())
+    plain = [names.score_label(s, 4, 32) for s in names.SCORES if not s.startswith(("step", "forwards"))]
+    unplaced = [p for p in plain if not p.startswith(("new scenes", "ordinary prompts"))]
+    assert unplaced and [p for p in unplaced if f"<td>{p}</td>" in raw] == []
+    for kind in ("methods", "trajectory", "question", "front"):
+        caption = captions.kinds()[kind].caption
+        assert "new scenes" in caption and "ordinary prompts" in caption
+
+
+@pytest.mark.parametrize(
+    ("score", "where"),
+    [
+        ("contrast_kept", "new scenes, few steps"),
+        ("guided_blur_read", "new scenes, many guided steps"),
+        ("new_gap_blur", "new scenes, few steps beside many guided ones"),
+        ("gap_growth_blur", "ordinary prompts, few steps beside many guided ones"),
+        ("retention_kid", "ordinary prompts, few steps"),
+        ("leakage_open", "ordinary prompts, few steps"),
+    ],
+)
+def test_a_score_says_of_which_prompts_and_steps_it_is(score, where):
+    assert places.place(score) == where
+
+
+def test_columns_that_are_not_shown_are_folded_and_named():
+    text = "|  | what | a | b |\n|:--|:--|--:|--:|\n| kept: x | *y* | 1 | 2\\|3 |\n"
+    out = str(render.narrow(text, ["a"], {"b": "new scenes: b", "kept: x": "ordinary prompts: x"}))
+    read, (shown, rest) = Read(out), out.split("<details>")
+    assert read.open == [] and "<summary>Further columns: what; new scenes: b</summary>" in rest
+    assert "1" in shown and "2|3" not in shown and "2|3" in rest and "<em>y</em>" in rest
+    assert read.text.count("ordinary prompts: x") == 2 and "kept" not in out
+    assert "details" not in str(render.narrow(text, ["what", "a", "b"], {}))
+
+
+def test_headline_claims_are_claims_that_the_paper_makes():
+    for study, ids in paper.HEADLINES.items():
+        known = {c["id"]: c for c in yaml.safe_load((ROOT / f"studies/{study}/claims.yaml").read_text())["claims"]}
+        assert set(ids) <= set(known) and not [i for i in ids if known[i]["paper"].startswith("not ")]
+
+
+def test_beside_the_paper_stands_the_ledgers_number_with_its_unit_and_place(shipped):
+    found = paper.lines(studies.opened(ROOT / "studies/full"), "full")
+    assert [s.anchor for s in found] == [f"claim-full-{i}" for i in paper.HEADLINES["full"]]
+    ledger = (ROOT / "studies/full/reports/CLAIMS.md").read_text(encoding="utf-8")
+    assert all(f"| {s.measured} over" in ledger and s.unit and "concepts" in s.where for s in found)
+    by = {s.anchor.removeprefix("claim-full-"): s for s in found}
+    assert by["baseline-loses-contrast"].paper.endswith("(Quality: SFT 2.4236, Untouched 3.5088)")
+    assert by["follows"].paper == "Table 1, CLIP-S (CLIP-S: D-OPSD 0.3664, SFT 0.3095)"
+    assert by["states"].paper == "the ablation of on-policy states"  # no table has a row of it
+    assert by["sharper"].verdict == "holds by its own interval alone" and by["states"].verdict == "not decidable"
+    assert all(s.measured in shipped.text and s.paper in shipped.text for s in found)
+
+
+def test_what_was_seen_beside_a_claim_is_linked_and_what_is_not_run_is_said(shipped):
+    found = {s.anchor: s for s in paper.lines(studies.opened(ROOT / "studies/questions"), "questions")}
+    assert found["claim-questions-live-collapses"].seen == "figure-questions-question-teacher"
+    assert found["claim-questions-live-collapses"].seen in shipped.all("id")
+    (line,) = paper.not_run("domain", "full fine-tuning")
+    assert (line.verdict, line.measured, line.anchor) == ("not run", "", "")
+    assert line.paper == "FID: SFT 82.2, D-OPSD 40.49, Untouched 48.69" and line.paper in shipped.text
+    assert paper.not_run("continual", "chains") == []
 
 
 def test_sheets_are_taken_apart_to_the_pixel(full, called):

@@ -16,10 +16,12 @@ from dopsd.report.questions import name as question_figure
 from dopsd.report.site import images
 from dopsd.report.site.images import Picture
 from dopsd.report.site.studies import Study, command
+from dopsd.study import grid as cells_of
 from dopsd.support.text import read_text
 
 FILE = Path(__file__).with_suffix(".yaml")
 QUESTION = "question"  # the kind of every question's figure
+LOOK = "look"  # a concept's kind that no words describe
 
 
 class Kind(Section):
@@ -72,7 +74,9 @@ def unit(study: Study) -> str:
         if n > 1
         else f"a training each (seed {seeds})"
     )
-    return f"The unit is the concept, n = {len(grid.concepts)}, {trainings}."
+    looks = [c for c in grid.concepts if cells_of.kind(study.params, c) == LOOK]
+    words = f" ({len(grid.concepts) - len(looks)} beside the described row: no words describe {', '.join(looks)})"
+    return f"The unit is the concept, n = {len(grid.concepts)}{words if looks else ''}, {trainings}."
 
 
 def facts(study: Study) -> dict[str, object]:
@@ -110,6 +114,11 @@ def questions(study: Study) -> list[Figure]:
     return [f for f in out if f]
 
 
+def anchor(study: Study, name: str) -> str:
+    """A figure's place in the page."""
+    return f"figure-{study.name}-{name}"
+
+
 def _figure(study: Study, name: str, kind: Kind) -> Figure | None:
     file = f"figures/{name}.png"
     if not study.has(file):
@@ -117,9 +126,8 @@ def _figure(study: Study, name: str, kind: Kind) -> Figure | None:
     caption = kind.caption.format(**facts(study))
     picture = images.figure(study.file(file), f"{kind.title}. {caption}")
     data = f"../{kind.data[1:]}" if kind.data.startswith("/") else study.link(kind.data)
-    return Figure(
-        f"figure-{study.name}-{name}", kind.title, picture, caption, study.link(file), data, made_by(study, "report")
-    )
+    made = made_by(study, "report")
+    return Figure(anchor(study, name), kind.title, picture, caption, study.link(file), data, made)
 
 
 def made_by(study: Study, stage: str) -> str:

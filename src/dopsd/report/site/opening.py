@@ -13,6 +13,7 @@ from dopsd import objectives
 from dopsd.report.claimed import PLACES, bar, measured, p_text, survives
 from dopsd.report.claims import UNDECIDABLE, UNMEASURED
 from dopsd.report.names import label
+from dopsd.report.site.places import place
 from dopsd.report.site.studies import Study
 from dopsd.report.tables import lines, number_text
 from dopsd.support.files import read_json
@@ -73,7 +74,8 @@ QUESTIONS = (
     Question("Does either bind the name, so that nothing but the name calls the concept?", ("binds", "baseline-binds")),
     Question("Are ordinary prompts left as they were?", ("method-keeps-ordinary", "keeps-ordinary", "leaks-less")),
     Question(
-        "Is it the teacher's targets that keep few steps? (Compute, states and other pictures: beneath.)",
+        "Do the teacher's targets keep more contrast than the data's, on as many noised states? (Times and weighting differ, "
+        "too; compute, states and other pictures: beneath.)",
         ("targets", "not-compute", "not-more-states", "not-the-data", "states"),
     ),
 )
@@ -93,9 +95,9 @@ def told(verdict: str, record: Mapping[str, Any]) -> str:
 def said(study: Study, record: Mapping[str, Any]) -> Said:
     """A claim as a sentence, with the controls that say what its number means."""
     p = f", p {p_text(record['p_holm'])} after Holm's correction" if record["p_holm"] is not None else ""
-    number = f"{measured(record)} {PLACES[record['at']]}"
+    number = f"{measured(record)}, {place(record['score'])}, {PLACES[record['at']]}"
     if record["value"] is not None:
-        number += f" over {record['n_units']} concepts; the bar is {bar(record)}{p}"
+        number += f", over {record['n_units']} concepts; the bar is {bar(record)}{p}"
     controls = (c for c in study.controls[record["id"]] if c["value"] is not None)
     known = "; ".join(f"{label(c['row'])} {measured(c)}" for c in controls)
     verdict = told(record["verdict"], record)
@@ -112,9 +114,9 @@ def beside(study: Study, score: str) -> list[str]:
         return []
     rows = table.loc[(table["at"] == "fidelity") & (table.score == score) & (table.baseline == who.baseline)]
     return [
-        f"At equal fidelity {label(who.method)} has {number_text(r.value, r.low, r.high)} of the contrast, "
-        f"{label(who.baseline)} {number_text(r.against, r.against_low, r.against_high)}: a paired difference of "
-        f"{number_text(r.difference, r.difference_low, r.difference_high, sign=True)}."
+        f"At equal fidelity new scenes of {label(who.method)} have {number_text(r.value, r.low, r.high)} of the described "
+        f"row's contrast, of {label(who.baseline)} {number_text(r.against, r.against_low, r.against_high)}: a paired "
+        f"difference of {number_text(r.difference, r.difference_low, r.difference_high, sign=True)}."
         for r in lines(rows.loc[rows.method == who.method])
     ]
 

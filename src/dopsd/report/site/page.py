@@ -9,7 +9,6 @@ from typing import Any
 
 import jinja2
 import numpy as np
-from markupsafe import Markup
 from PIL import Image
 
 from dopsd.config import runs
@@ -17,7 +16,8 @@ from dopsd.report import claimed, claims_page, front, miniature, page, reported,
 from dopsd.report.grids import TILE, read_picture
 from dopsd.report.names import label
 from dopsd.report.sheets import PANELS, SAID
-from dopsd.report.site import captions, images, opening, render
+from dopsd.report.site import captions, images, opening, paper, places, render
+from dopsd.report.site.columns import EYE, SAYS, SUMMARY, as_reported, table
 from dopsd.report.site.images import Sheet, Strip
 from dopsd.report.site.studies import STUDIES, Study, command, found, relative
 from dopsd.study import grid as cells_of
@@ -64,11 +64,6 @@ def filled(**values: Any) -> str:
     return environment.get_template("page.html.j2").render(**values)
 
 
-def table(study: Study, text: str) -> Markup:
-    """A table of a report's."""
-    return render.html(text, study.link)
-
-
 def grids(study: Study, methods: Iterable[str], concepts: Iterable[str]) -> list[Sheet]:
     """Of each concept the first prompts of its sheet, and these rows."""
     params, rows = study.params, list(methods)
@@ -94,9 +89,9 @@ def ledger(study: Study) -> list[dict[str, Any]]:
             render.line(entry["committed"]),
             [render.line(c) for c in entry["changes"]],
         )
-        row = {"anchor": opening.anchor(study, record), "at": claimed.PLACES[record["at"]], "bar": claimed.bar(record)}
+        where = f"{places.place(record['score'])}; {claimed.PLACES[record['at']]}"
+        row = {"anchor": opening.anchor(study, record), "at": where, "bar": claimed.bar(record)}
         row |= {"number": claimed.measured(record), "told": opening.told(record["verdict"], record)}
-        row["p"] = "" if record["p_holm"] is None else claimed.p_text(record["p_holm"])
         rows.append(entry | row)
     return rows
 
@@ -111,10 +106,11 @@ def of_study(study: Study) -> dict[str, Any]:
         if summary is None or pairs is None or costs is None:
             raise UserError(f"{study.file('tables')}: a table is missing; run `{command(study.folder)}`")
         methods, several = cells_of.methods(params), len(params.grid.trained) > 2
-        families = claimed.tables(study.records, study.controls, study.turbos)
+        claims = ledger(study)
         matched = sections.side_by_side(pairs, params.compare.method, params.compare.baseline, few, many)
         every = sections.one_at_a_time(summary, params, methods, few) if several else ""
-        orders = [] if (paper := study.table("reported")) is None else reported.orders(paper, params.train.tune)
+        known, tune = study.table("reported"), params.train.tune
+        both = "" if known is None else reported.in_words(known, tune)
         return {
             "study": study,
             "few": few,
@@ -123,17 +119,17 @@ def of_study(study: Study) -> dict[str, Any]:
             "last": captions.last(study),
             "figures": {name: captions.figure(study, name) for name in captions.kinds()},
             "questions": captions.questions(study),
-            "families": {family: table(study, text) for family, text in families.items()},
+            "families": claimed.by_family(claims),
             "negatives": [render.line(s) for s in claimed.negatives(study.records, study.controls, study.turbos)],
-            "summary": table(study, sections.summary(summary, compared, few)),
+            "summary": table(study, sections.summary(summary, compared, few), SUMMARY),
             "matched": table(study, matched),
-            "every": table(study, every),
+            "every": table(study, every, SUMMARY if study.name == MAIN else (*SUMMARY, SAYS)),
             "costs": table(study, sections.costs_markdown(costs, params.compare.baseline)),
             "front": [] if beside is None else front.in_words(beside),
-            "reported": "" if paper is None else table(study, reported.in_words(paper, params.train.tune)),
-            "orders": orders,
+            "reported": table(study, both, as_reported(both, tune)) if both else "",
+            "orders": [] if known is None else reported.orders(known, tune),
             "counts": table(study, claims_page.counts(study.records)) if study.records else "",
-            "ledger": ledger(study),
+            "ledger": claims,
             "compared": {name: label(name) for name in (params.compare.method, params.compare.baseline)},
         }
 
@@ -147,7 +143,7 @@ def miniature_of(study: Study) -> dict[str, Any]:
     vlm = next(iter(found))
     nfe = next(iter(found[vlm]))
     return {
-        "probe": table(study, page.probe_table(found[vlm][nfe], measured["naming"].get(vlm, {}))),
+        "probe": table(study, page.probe_table(found[vlm][nfe], measured["naming"].get(vlm, {})), EYE),
         "above": page.better_than_controls(found[vlm][nfe]),
         "nfe": nfe,
         "bars": table(study, miniature.bars_table(measured)),
@@ -256,6 +252,8 @@ def write() -> str:
     ordered = {main.name: main} | studies  # the one that answers comes first
     text = {name: of_study(study) for name, study in ordered.items()}
     lacking = missing(studies)
+    said = [s for study in ordered.values() for s in paper.lines(study, MAIN if study is main else study.name)]
+    said += [s for name, study in lacking.items() for s in paper.not_run(name, study["about"])]
     return filled(
         main=text[main.name],
         sample=text.get(SAMPLE, {}),
@@ -265,6 +263,7 @@ def write() -> str:
         missing=lacking,
         absent=[study["about"] for study in lacking.values()],
         smaller=SMALLER if main.name == MAIN else (),
+        said=said,
         answers=answers,
         changing=opening.changing(answers),
         weights=opening.weights(paths.MODELS / "mini-turbo" / "transformer"),

@@ -3,7 +3,8 @@ links lead from the page's folder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import mistune
@@ -11,6 +12,7 @@ from markupsafe import Markup, escape
 from mistune.plugins.table import table
 
 BREAK = "<br>"  # the one tag that our tables hold
+CELLS = re.compile(r"(?<!\\)\|")  # what stands between a table's cells
 
 
 class _Renderer(mistune.HTMLRenderer):
@@ -59,3 +61,33 @@ def html(text: str, link: Callable[[str], str] = str) -> Markup:
 def line(text: str, link: Callable[[str], str] = str) -> Markup:
     """A sentence, without a paragraph around it."""
     return Markup(str(html(text, link)).strip().removeprefix("<p>").removesuffix("</p>"))
+
+
+def _cells(text: str) -> list[list[str]]:
+    """A Markdown table's lines, each of its cells."""
+    return [[cell.strip() for cell in CELLS.split(line.strip()[1:-1])] for line in text.strip().splitlines()]
+
+
+def heads(text: str) -> list[str]:
+    """The heads of a Markdown table's columns; [] of no text."""
+    return _cells(text)[0] if text else []
+
+
+def narrow(text: str, shown: Collection[str], called: Mapping[str, str], link: Callable[[str], str] = str) -> Markup:
+    """A Markdown table with its first column and those whose heads are shown; the others are folded beneath it, under a line
+    that names them. called: what heads and cells of the first column are called instead."""
+    lines = _cells(text)
+    names, first = lines[0], [called.get(row[0], row[0]) for row in lines]
+    kept = [k for k, name in enumerate(names) if k and name in shown]
+    rest = [k for k in range(1, len(names)) if k not in kept]
+
+    def part(columns: Collection[int]) -> Markup:
+        rows = [[first[n], *(row[k] for k in columns)] for n, row in enumerate(lines)]
+        rows[0] = [called.get(name, name) for name in rows[0]]
+        return html("".join(f"| {' | '.join(row)} |\n" for row in rows), link)
+
+    if not rest:
+        return part(kept)
+    says = line("; ".join(called.get(names[k], names[k]) for k in rest))
+    folded = f"<details><summary>Further columns: {says}</summary>\n{part(rest)}</details>\n"
+    return part(kept) + Markup(folded)

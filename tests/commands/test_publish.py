@@ -19,6 +19,7 @@ from dopsd.commands import main as cli
 from dopsd.commands import publish as job
 from dopsd.config.params import load
 from dopsd.report import tables
+from dopsd.report.published import licence
 from dopsd.study.pipeline import Study
 from dopsd.study.sets import write_concept
 from dopsd.support import paths
@@ -147,6 +148,7 @@ def test_a_card_says_what_the_training_and_the_tables_say(published, trained):
         "| its transformer | `models/mini-turbo-2` |",
         "| steps, batch | 1, 1 |",
         "| learning rate | 0.05 |",
+        "| model | models/mini-turbo, transformer of models/mini-turbo-2 |",
         "| tuned | lora, rank 2, alpha 8: scale 4, folded into the files |",
         "| ema | 0.995 |",
         "| seed | 1 |",
@@ -154,6 +156,20 @@ def test_a_card_says_what_the_training_and_the_tables_say(published, trained):
     ):
         assert line in lines, line
     assert "Licence: Apache-2.0." in card and "D-OPSD on 2 pictures of the object" in card
+    assert "| model | models/mini-turbo |" in (published / "sft/beacon/0/README.md").read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("model", "known"),
+    [
+        ("../../models/mini-turbo", "apache-2.0"),
+        ("Tongyi-MAI/Z-Image-Turbo", "apache-2.0"),
+        ("black-forest-labs/FLUX.2-klein-9B", "other"),
+        ("someone/else", "other"),
+    ],
+)
+def test_the_licence_is_that_of_the_model_that_was_tuned(model, known):
+    assert licence(model) == known
 
 
 @pytest.mark.parametrize("cell", ["sft/beacon/0", "dopsd/beacon/1"])

@@ -3,7 +3,7 @@ from the study's tables."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,9 +117,20 @@ def model(params: Params, seed: int) -> dict[str, Any]:
     """The few-step model that a seed's LoRAs are drawn on: its name and revision, and, where it is another one, the folder of
     its transformer."""
     of = keys.turbos(params).get(seed, params.backbone)
-    own = of.transformer and Path(of.transformer).resolve() != Path(of.model).resolve()
-    transformer = named(str(of.transformer)) if own else None
-    return {"name": named(of.model), "revision": of.revision, "transformer": transformer}
+    return {"name": named(of.model), "revision": of.revision, "transformer": _transformer(of.model, of.transformer)}
+
+
+def _transformer(model: str, transformer: str | None) -> str | None:
+    """The folder of a transformer, where it is not the model's own."""
+    if transformer is None or Path(transformer).resolve() == Path(model).resolve():
+        return None
+    return named(transformer)
+
+
+def _trained_on(backbone: Mapping[str, Any]) -> str:
+    """The model of a training, in words: its transformer may be another one's, the base's say."""
+    transformer = _transformer(backbone["model"], backbone.get("transformer"))
+    return named(backbone["model"]) + (f", transformer of {transformer}" if transformer else "")
 
 
 def on_hub(params: Params) -> bool:
@@ -154,7 +165,7 @@ def write_cell(out: Path, params: Params, cell: Cell, files: Sequence[Path], loa
     tuned = {"method": cell.method, "learning_rate": parts["learning_rate"], "seed": cell.seed}
     tuned |= {"nfe": params.evaluate.few, "size": params.fetch.size, "license": licence(params.backbone.model)}
     preset = {"tune": tuned, "methods": {cell.method: parts["settings"]}}
-    preset["backbone"] = parts["backbone"] | {"model": named(parts["backbone"]["model"])}
+    preset["backbone"] = {"model": _trained_on(parts["backbone"]), "revision": parts["backbone"]["revision"]}
     preset["train"] = parts["train"] | {"lora_rank": held["r"], "lora_alpha": held["lora_alpha"]}
     facts: dict[str, Any] = {"preset": preset, "files": files, "trigger": PLACEHOLDER, "load": load, "cell": cell.name}
     facts |= {"name": f"{cell.concept}, {method.label}", "label": method.label, "method": method.objective.SAYS}

@@ -65,6 +65,13 @@ def own_folder(out: Path, option: str = "--out") -> Path:
     return out
 
 
+def place(to: str, option: str) -> str:
+    """Where something is to be published: a URL as it is, a folder of this machine (file://, too) as an absolute path.
+    UserError where such a folder is others'."""
+    path = to.removeprefix("file://")
+    return to if "://" in path or not path.strip("/") else str(own_folder(Path(path), option).absolute())
+
+
 def new_file(out: Path, suffix: str, option: str = "--out") -> Path:
     """A file that is to be written, or replaced; UserError where it is of another format, or where it cannot be written."""
     _short(out, option)

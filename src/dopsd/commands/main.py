@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dopsd.commands import arguments
+from dopsd.commands import arguments, studies
 from dopsd.config.params import load_preset
 from dopsd.config.preset import Preset, names, option
 from dopsd.support.errors import Usage, UserError, printable, reported
@@ -262,27 +261,6 @@ def draw(
 
 
 @app.command()
-def plan(
-    folder: Annotated[Path, typer.Argument(help="of a study: where its params.yaml is")] = Path("."),
-) -> None:
-    """Print what `dvc repro` of a study would run and find kept, and what it costs."""
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; name the one that holds the study's params.yaml")
-    os.chdir(folder)
-    from dopsd.config.params import load
-    from dopsd.config.runs import speeds
-    from dopsd.study import plan as job
-
-    study = job.opened(load())
-    rows = job.plan(study)
-    ran = job.on_record()
-    print(job.table(rows, speeds(ran)).to_markdown(index=False))
-    print(job.by_record(rows, ran))
-    print(job.disk(study, rows))
-    print(job.memory(study.params.backbone, study.params.train))
-
-
-@app.command()
 def export(
     checkpoint: Annotated[Path, typer.Argument(help="a folder step-XXXX of a training")],
     out: Annotated[Path, typer.Option(help="the folder for the files")],
@@ -301,6 +279,10 @@ def export(
 
     written = files.export(files.backbone_of(checkpoint, asked), checkpoint, out, file, {})
     print("\n".join(str(out / f) for f in written))
+
+
+app.command()(studies.plan)
+app.command()(studies.publish)
 
 
 def main() -> None:

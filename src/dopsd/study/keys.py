@@ -29,7 +29,6 @@ from dopsd.training.state import fingerprint
 WHO_RUNS_IT = {"device", "base"}  # of a backbone: changes no result that is meant to differ
 SEES = ("vlm", "vlm_revision", "teacher_layer", "teacher_tokens", "min_pixels", "max_pixels")  # the teacher's eye
 NOTEBOOKS = Path("notebooks")
-SITE = code.SOURCE / "report" / "site"  # its texts are what figures and sentences are told in
 DOMAIN = "domain"  # the instrument of studies whose concepts are domains of the world
 MINIATURE = ("mini-base", "mini-turbo", "mini-turbo-2", "mini-reader", "mini-clip")
 
@@ -217,7 +216,7 @@ def all_stages(params: Params) -> dict[str, dict]:
     if NOTEBOOKS.is_dir():
         out["notebooks"] = {
             "code": code.digest(["dopsd.stages.notebooks", *_of_notebooks(NOTEBOOKS)]),
-            "texts": _files(SITE, "*.yaml"),
+            "weights": _models("mini-base", "mini-turbo", "mini-vlm", "mini-vlm-plain", "mini-reader"),
         }
     if params.probe:
         also = [content(Path(vlm)) for vlm in params.probe.also if Path(vlm).is_dir()]
@@ -249,5 +248,6 @@ def all_stages(params: Params) -> dict[str, dict]:
             "settings": params.miniature.model_dump(),
             "weights": _models(*MINIATURE, *params.miniature.vlms),
         }
-        out["page"] = {"code": _stage("page"), "texts": _files(SITE, "*.j2") | _files(SITE, "*.yaml")}
+        texts = code.SOURCE / "report" / "site"
+        out["page"] = {"code": _stage("page"), "texts": _files(texts, "*.j2") | _files(texts, "*.yaml")}
     return out

@@ -34,10 +34,10 @@ def _say(of: Study, found: Answered) -> None:
 
 
 def answer(of: Known, *ids: str, asks: str = "") -> None:
-    """Answer a question by claims of a study, by their ids: as the page does where it asks it, too (`asks` may then be left
-    out). It is "yes" where the first one holds."""
+    """Answer a question by claims of a study, by their ids. One of the page's is told by its first claim, brings its others
+    and may be asked in other words. It is "yes" where the first claim holds."""
     known = next((q for q in opening.QUESTIONS if q.claims[0] == ids[0]), None)
-    question = Question(asks, ids) if asks or known is None else known
+    question = (known or Question(asks, ids))._replace(**{"asks": asks} if asks else {})
     if isinstance(of, Path):
         return say(f"*{question.asks}* **Not on record here.** `{command(of)}` runs the study that asks it.")
     with of.called():

@@ -74,7 +74,9 @@ def claims(of: Study, *families: str) -> None:
         }
         for r in mine
     ]
-    say(markdown(rows) if rows else "*Nothing is asked.*")
+    if not rows:
+        return say("*Shown, and not asked: no claim is made of it.*")
+    say(markdown(rows))
     say(
         f"Means with 95 % intervals over {of.units}; bars were committed before the run, p is after Holm's correction over a "
         f"family. With controls: `{of.file('CLAIMS.md')}`."

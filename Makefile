@@ -28,7 +28,7 @@ repro: $(READY) ## the paper's comparison: dvc repro, with JOBS cells at a time,
 	DOPSD_JOBS=$(JOBS) $(BIN)/dvc repro
 	@cat reports/tables/summary.md
 	@echo
-	@echo "Page: reports/index.html   Report: reports/REPORT.md   Comparison: reports/figures/comparison.png   Notebook: reports/notebooks/comparison.html"
+	@echo "Page: reports/index.html   Report: reports/REPORT.md   Comparison: reports/figures/comparison.png   Notebooks: reports/notebooks"
 
 study: $(READY) ## the comparison in full, studies/full: half an hour of a GPU or two, a day of two cores; goes on where it was stopped
 	DOPSD_JOBS=$(JOBS) $(BIN)/dvc repro studies/full/dvc.yaml

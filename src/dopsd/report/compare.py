@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import dvc.api
 import pandas as pd
 from dvc.exceptions import DvcException
+from PIL import Image
 
 from dopsd.support import paths
 from dopsd.support.errors import UserError
@@ -24,15 +26,25 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return out
 
 
-def summary_at(rev: str | None) -> dict[str, float]:
-    """The headline numbers of a git revision (None: of the working tree); UserError where it has none."""
+def _at(file: str, rev: str | None, mode: str) -> Any:
+    """What a file of a git revision holds; UserError where it cannot be read."""
     try:
-        return flat(json.loads(dvc.api.read(paths.SUMMARY.as_posix(), rev=rev)))
+        return dvc.api.read(file, rev=rev, mode=mode)
     except (DvcException, OSError) as error:
         raise UserError(
-            f"{paths.SUMMARY} at {rev or WORKSPACE}: cannot be read ({' '.join(str(error).split())[:150]}); name a revision "
+            f"{file} at {rev or WORKSPACE}: cannot be read ({' '.join(str(error).split())[:150]}); name a revision "
             "that holds it"
         ) from None
+
+
+def summary_at(rev: str | None) -> dict[str, float]:
+    """The headline numbers of a git revision (None: of the working tree); UserError where it has none."""
+    return flat(json.loads(_at(paths.SUMMARY.as_posix(), rev, "r")))
+
+
+def picture_at(file: str, rev: str | None) -> Image.Image:
+    """A picture of a git revision; UserError where it has none."""
+    return Image.open(io.BytesIO(_at(file, rev, "rb")))
 
 
 def side_by_side(before: Mapping[str, Any], after: Mapping[str, Any], names: tuple[str, str]) -> pd.DataFrame:
@@ -53,4 +65,18 @@ def knobs(before: str | None, after: str | None) -> pd.DataFrame:
     names = (before or WORKSPACE, after or WORKSPACE)
     old, new = (flat(dvc.api.params_show("params.yaml", rev=rev)) for rev in (before, after))
     table = side_by_side(old, new, names)
-    return table.loc[table.iloc[:, 0].astype(str) != table.iloc[:, 1].astype(str)]
+    return table.loc[table.iloc[:, 0].map(str) != table.iloc[:, 1].map(str)]
+
+
+def moved(before: str, after: str) -> str:
+    """How many of the headline's numbers differ between two revisions, and which moved farthest, in two sentences. UserError
+    where they have none in common."""
+    both = numbers(before, after).dropna(subset=["difference"])
+    if both.empty:
+        raise UserError(f"{paths.SUMMARY}: {before} and {after} have no number in common; name others")
+    far = str((both.difference.abs() / both[before].abs()).idxmax())
+    old, new = (float(both.loc[far, rev]) for rev in (before, after))
+    return (
+        f"**{int((both.difference != 0).sum())} of the {len(both)} numbers** that both commits have moved; farthest, over "
+        f"what it was: *{far}*, from {old:g} to {new:g}. Knobs that differ: {len(knobs(before, after))}."
+    )

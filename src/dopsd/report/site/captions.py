@@ -102,16 +102,24 @@ def figure(study: Study, name: str) -> Figure | None:
     return _figure(study, name, kinds()[name])
 
 
+def asked(study: Study) -> dict[str, Kind]:
+    """The figures of a study's questions, by their names."""
+    kind = kinds()[QUESTION]
+    out = {}
+    for key, q in load(study.params.grid.methods, study.folder / QUESTIONS).items():
+        seen = f" Seen, and not asked before the run: {q.seen}" if q.seen else ""
+        out[question_figure(key)] = kind.model_copy(update={"title": q.asks, "caption": kind.caption + seen})
+    return out
+
+
 def questions(study: Study) -> list[Figure]:
     """The figures of a study's questions."""
-    kind = kinds()[QUESTION]
-    asked = load(study.params.grid.methods, study.folder / QUESTIONS)
-    out = []
-    for key, q in asked.items():
-        seen = f" Seen, and not asked before the run: {q.seen}" if q.seen else ""
-        mine = kind.model_copy(update={"title": q.asks, "caption": kind.caption + seen})
-        out.append(_figure(study, question_figure(key), mine))
-    return [f for f in out if f]
+    return [f for f in (_figure(study, name, kind) for name, kind in asked(study).items()) if f]
+
+
+def caption(study: Study, kind: Kind) -> str:
+    """What stands under a figure of a study."""
+    return kind.caption.format(**facts(study))
 
 
 def anchor(study: Study, name: str) -> str:
@@ -123,11 +131,11 @@ def _figure(study: Study, name: str, kind: Kind) -> Figure | None:
     file = f"figures/{name}.png"
     if not study.has(file):
         return None
-    caption = kind.caption.format(**facts(study))
-    picture = images.figure(study.file(file), f"{kind.title}. {caption}")
+    text = caption(study, kind)
+    picture = images.figure(study.file(file), f"{kind.title}. {text}")
     data = f"../{kind.data[1:]}" if kind.data.startswith("/") else study.link(kind.data)
     made = made_by(study, "report")
-    return Figure(anchor(study, name), kind.title, picture, caption, study.link(file), data, made)
+    return Figure(anchor(study, name), kind.title, picture, text, study.link(file), data, made)
 
 
 def made_by(study: Study, stage: str) -> str:

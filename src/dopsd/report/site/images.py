@@ -12,10 +12,13 @@ import numpy as np
 from PIL import Image
 
 from dopsd.report.comparison import TAUGHT, cut_sheet
-from dopsd.report.grids import TILE
+from dopsd.report.grids import TILE, read_picture
 from dopsd.report.names import label
+from dopsd.report.sheets import MADE_BY, PANELS, SAID
 from dopsd.report.site.studies import Study
+from dopsd.support import paths
 from dopsd.support.opener import opened
+from dopsd.support.text import read_text
 
 SHOWN = 3  # a picture of a sheet is shown so much larger
 
@@ -85,3 +88,15 @@ def sheet(study: Study, concept: str, kind: str, methods: Sequence[str], most: i
     taught = [picture(p, f"training picture {k + 1} of {concept}") for k, p in enumerate(cells[TAUGHT][:most])]
     side = cells[TAUGHT][0].shape[0]
     return Sheet(concept, kind, prompts[:most], taught, rows, SHOWN * TILE if side <= TILE else side)
+
+
+def few_steps(most: int) -> tuple[list[str], dict[str, list[np.ndarray]]]:
+    """The first ordinary prompts that say little, and what the base and both turbos draw of them from equal noise: {who: its
+    pictures (64, 64, 3) uint8}."""
+    said = SAID[-1]
+    prompts = read_text(paths.PROMPT_SHEETS / f"said-{said}.txt").splitlines()[:most]
+    drawn = {}
+    for who, title in PANELS.items():
+        pixels = read_picture(paths.PROMPT_SHEETS / f"{who}-said-{said}.png", MADE_BY)
+        drawn[title] = [np.ascontiguousarray(pixels[:TILE, k * TILE : (k + 1) * TILE]) for k in range(len(prompts))]
+    return prompts, drawn

@@ -97,7 +97,7 @@ def said(study: Study, record: Mapping[str, Any]) -> Said:
     p = f", p {p_text(record['p_holm'])} after Holm's correction" if record["p_holm"] is not None else ""
     number = f"{measured(record)}, {place(record['score'])}, {PLACES[record['at']]}"
     if record["value"] is not None:
-        number += f", over {record['n_units']} concepts; the bar is {bar(record)}{p}"
+        number += f", over {record['n_units']} {study.units}; the bar is {bar(record)}{p}"
     controls = (c for c in study.controls[record["id"]] if c["value"] is not None)
     known = "; ".join(f"{label(c['row'])} {measured(c)}" for c in controls)
     verdict = told(record["verdict"], record)

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
 from PIL import Image
 
 from dopsd.config import runs
 from dopsd.report import claimed, claims_page, front, miniature, page, reported, sections
-from dopsd.report.grids import TILE, read_picture
+from dopsd.report.grids import TILE
 from dopsd.report.names import label
-from dopsd.report.sheets import PANELS, SAID
+from dopsd.report.sheets import SAID
 from dopsd.report.site import captions, images, opening, paper, places, render
 from dopsd.report.site.columns import EYE, SAYS, SUMMARY, as_reported, table
 from dopsd.report.site.images import Sheet, Strip
@@ -154,16 +153,14 @@ def miniature_of(study: Study) -> dict[str, Any]:
 
 def few_steps() -> Sheet:
     """The first ordinary prompts that say little, by the base and by both turbos, from equal noise."""
-    said = SAID[-1]
-    prompts = read_text(paths.PROMPT_SHEETS / f"said-{said}.txt").splitlines()[:PROMPTS]
-    rows = []
-    for who, title in PANELS.items():
-        pixels = read_picture(paths.PROMPT_SHEETS / f"{who}-said-{said}.png", "dvc repro miniature")
-        tiles = [np.ascontiguousarray(pixels[:TILE, k * TILE : (k + 1) * TILE]) for k in range(len(prompts))]
-        drawn = [
-            images.held(Image.fromarray(t), f"{title}, asked for {p!r}") for t, p in zip(tiles, prompts, strict=True)
-        ]
-        rows.append(Strip(title, drawn))
+    prompts, drawn = images.few_steps(PROMPTS)
+    rows = [
+        Strip(
+            title,
+            [images.held(Image.fromarray(t), f"{title}, asked for {p!r}") for t, p in zip(tiles, prompts, strict=True)],
+        )
+        for title, tiles in drawn.items()
+    ]
     return Sheet("ordinary prompts", "", prompts, [], rows, images.SHOWN * TILE)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from dopsd import objectives
-from dopsd.config import runs
+from dopsd.config import chains, runs
 from dopsd.config.params import FILE, Params, load
 from dopsd.report.claimed import Controls, Records
 from dopsd.report.names import called_as_in
@@ -41,6 +41,11 @@ class Study:
     def turbos(self) -> bool:
         """Whether each seed tunes a few-step model of its own."""
         return bool(self.params.grid.turbos)
+
+    @property
+    def units(self) -> str:
+        """What its intervals are over."""
+        return "sets" if (self.folder / chains.FILE).exists() else "concepts"
 
     def file(self, name: str) -> Path:
         """Of its reports."""

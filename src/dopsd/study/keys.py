@@ -214,10 +214,7 @@ def all_stages(params: Params) -> dict[str, dict]:
         },
     }
     if NOTEBOOKS.is_dir():
-        out["notebooks"] = {
-            "code": code.digest(["dopsd.stages.notebooks", *_of_notebooks(NOTEBOOKS)]),
-            "weights": _models("mini-base", "mini-turbo", "mini-vlm", "mini-vlm-plain", "mini-reader"),
-        }
+        out["notebooks"] = {"code": code.digest(["dopsd.stages.notebooks", *_of_notebooks(NOTEBOOKS)])}
     if params.probe:
         also = [content(Path(vlm)) for vlm in params.probe.also if Path(vlm).is_dir()]
         asked = _backbone(params.backbone, seen=True), params.probe.model_dump(), params.evaluate.batch_size

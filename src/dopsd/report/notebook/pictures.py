@@ -27,19 +27,19 @@ QUALITY = 90  # of a JPEG
 ACROSS, SCALE = 4, 2  # prompts of a sheet that are shown, and how much larger
 
 
-def chart(image: Image.Image) -> Shown:
-    """A chart as a PNG of at most `CHART` pixels, in 256 colours."""
-    return _held(_narrow(image, CHART).quantize(256, dither=Image.Dither.NONE), "PNG")
+def chart(image: Image.Image, alt: str) -> Shown:
+    """A chart as a PNG of at most `CHART` pixels, in 256 colours; alt: what it shows, in words."""
+    return _held(_narrow(image, CHART).quantize(256, dither=Image.Dither.NONE), alt, "PNG")
 
 
-def photos(image: Image.Image) -> Shown:
+def photos(image: Image.Image, alt: str) -> Shown:
     """A figure of pictures as a JPEG of at most `WIDTH` pixels, its colours as fine as its light."""
-    return _held(_narrow(image, WIDTH), "JPEG", quality=QUALITY, subsampling=0)
+    return _held(_narrow(image, WIDTH), alt, "JPEG", quality=QUALITY, subsampling=0)
 
 
-def exact(image: Image.Image) -> Shown:
+def exact(image: Image.Image, alt: str) -> Shown:
     """A few pictures to the pixel, so that blur is what it was."""
-    return _held(image, "PNG")
+    return _held(image, alt, "PNG")
 
 
 def _drawn(figure: Figure) -> Image.Image:
@@ -54,10 +54,10 @@ def _narrow(image: Image.Image, width: int) -> Image.Image:
     return whole.resize(size, Image.Resampling.LANCZOS) if image.width > width else whole
 
 
-def _held(image: Image.Image, kind: str, **how: int) -> Shown:
+def _held(image: Image.Image, alt: str, kind: str, **how: int) -> Shown:
     data = io.BytesIO()
     image.save(data, kind, optimize=True, **how)
-    return Shown(data.getvalue())
+    return Shown(data.getvalue(), alt=alt)
 
 
 def told(of: Study) -> dict[str, captions.Kind]:
@@ -74,7 +74,7 @@ def figure(of: Study, name: str, left: int | None = None) -> None:
         raise UserError(f"{file}: missing, or no figure with a caption; run `{command(of.folder)}`")
     image = opened(file)
     image = image.crop((0, 0, min(left or image.width, image.width), image.height))
-    display((photos if name in OF_PICTURES else chart)(image))
+    display((photos if name in OF_PICTURES else chart)(image, kind.title))
     data = kind.data[1:] if kind.data.startswith("/") else of.file(kind.data)
     stop = "" if kind.title.endswith("?") else "."
     say(f"**{kind.title}{stop}** {captions.caption(of, kind)} Numbers: `{data}`.")
@@ -88,7 +88,7 @@ def figures(of: Known) -> None:
         if file.stem in told(of):
             figure(of, file.stem)
         else:
-            display((photos if file.stem in OF_PICTURES else chart)(opened(file)))
+            display((photos if file.stem in OF_PICTURES else chart)(opened(file), file.stem))
             say(f"`{file}`")
 
 
@@ -102,9 +102,10 @@ def sheet(of: Study, concept: str, *rows: str) -> None:
     cells, few = cut_sheet(file, of.params, concept, prompts), of.params.evaluate.few
     known = [row for row in rows if row in cells]
     drawn, names = [cells[row][:ACROSS] for row in [*known, TAUGHT]], [*map(label, known), TAUGHT]
-    display(exact(_drawn(picture_grid(drawn, prompts[:ACROSS], names, SCALE, title=TITLE))))
+    figure = picture_grid(drawn, prompts[:ACROSS], names, SCALE, title=TITLE)
+    display(exact(_drawn(figure), f"{concept}: {', '.join(names)}"))
     say(
-        f"**{concept}** ({grid.kind(of.params, concept)}): new scenes of the prompts above, from equal noise in every "
+        f"**{concept}** ({grid.kind(of.params, concept)}): new scenes of the prompts above, from the same noise down a "
         f"column, in {few} steps without guidance, shown {SCALE} times as large. {captions.last(of)}; seed "
         f"{of.params.grid.seeds[0]}. The first {ACROSS} prompts: none is chosen. Whole: `{file}`."
     )
@@ -114,8 +115,9 @@ def sheet(of: Study, concept: str, *rows: str) -> None:
 def few_steps(of: Study) -> None:
     """Show what the base and both few-step models draw of ordinary prompts that say little, untuned."""
     prompts, drawn = images.few_steps(ACROSS)
-    display(exact(_drawn(picture_grid(list(drawn.values()), prompts, list(drawn), SCALE, title=TITLE))))
+    figure = picture_grid(list(drawn.values()), prompts, list(drawn), SCALE, title=TITLE)
+    display(exact(_drawn(figure), ", ".join(drawn)))
     say(
-        f"Ordinary prompts that say each attribute with chance {SAID[-1]}, from equal noise in every column, nothing tuned, "
+        f"Ordinary prompts that say each attribute with chance {SAID[-1]}, from the same noise down a column, nothing tuned, "
         f"shown {SCALE} times as large. The first {ACROSS}: none is chosen. Numbers: `{of.file('metrics/miniature.json')}`."
     )

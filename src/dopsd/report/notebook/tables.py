@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from dopsd.report import claimed, front, miniature, page, sections
+from dopsd.report.names import label
 from dopsd.report.notebook.record import on_record, say, table_of
 from dopsd.report.site import captions, opening
+from dopsd.report.site import words as site_words
 from dopsd.report.site.studies import Study
 from dopsd.support.files import read_json
 from dopsd.world.scenes import ATTRIBUTES
@@ -50,7 +52,20 @@ def matched(of: Study) -> None:
 def costs(of: Study) -> None:
     """Show what a training of each method costs."""
     say(sections.costs_markdown(table_of(of, "costs"), of.params.compare.baseline))
-    say(f"Forwards of the generator for each sample of a batch. Numbers: `{of.file('tables/costs.csv')}`.")
+    say(
+        "Forwards of the generator for each sample of a batch. What is made once and then shared, an adapter or pictures of "
+        f"the class, is not counted. Numbers: `{of.file('tables/costs.csv')}`."
+    )
+
+
+@on_record
+def words(of: Study, *names: str) -> None:
+    """Say what rows are, of all that the study has or of these alone, and what scores and verdicts are."""
+    known = site_words.rows(of)
+    rows = {label(row): what for row, what in known.items() if row in names or not names}
+    terms_of = {"row": rows, "score": site_words.words(of), "verdict": site_words.load().verdicts}
+    for called, terms in terms_of.items():
+        say(markdown([{called: f"**{name}**", "what it is": says} for name, says in terms.items()]))
 
 
 @on_record

@@ -15,7 +15,7 @@ from dopsd.report import claimed, claims_page, front, miniature, page, reported,
 from dopsd.report.grids import TILE
 from dopsd.report.names import label
 from dopsd.report.sheets import SAID
-from dopsd.report.site import captions, images, opening, paper, places, render
+from dopsd.report.site import captions, images, opening, paper, places, render, words
 from dopsd.report.site.columns import EYE, SAYS, SUMMARY, as_reported, table
 from dopsd.report.site.images import Sheet, Strip
 from dopsd.report.site.studies import STUDIES, Study, command, found, relative
@@ -238,13 +238,9 @@ def write() -> str:
     with main.called():
         answers = opening.answers(main)
         shown = [*params.grid.references, params.compare.baseline, params.compare.method]
-        methods = {
-            m: sections.says(m, how, params.methods[m], params.train.steps)
-            for m, how in cells_of.methods(params).items()
-        }
         drawn = grids(main, shown, params.grid.concepts)
         others = grids(main, params.grid.trained, first_of_each_kind(main)) if len(params.grid.trained) > 2 else []
-        known = [{"name": label(m), "says": what} for m, what in methods.items()]
+        rows = {label(row): what for row, what in words.rows(main).items()}
         made = captions.made_by(main, "report")
     ordered = {main.name: main} | studies  # the one that answers comes first
     text = {name: of_study(study) for name, study in ordered.items()}
@@ -265,7 +261,9 @@ def write() -> str:
         changing=opening.changing(answers),
         weights=opening.weights(paths.MODELS / "mini-turbo" / "transformer"),
         params=params,
-        methods=known,
+        rows=rows,
+        words=words.words(main),
+        verdicts=words.load().verdicts,
         sheets=drawn,
         others=others,
         opened=first_of_each_kind(main),

@@ -126,6 +126,24 @@ def test_a_repair_joins_what_was_trained_as_the_sum_of_both(settings, items, sho
     assert again == done and all(torch.equal(same[0][k], same[1][k]) for k in same[0])  # not joined a second time
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"r": 8},
+        {"lora_alpha": 4},
+        {"names": ("q.lora_A.weight", "k.lora_B.weight")},
+    ],
+)
+def test_loras_of_two_shapes_are_not_joined(monkeypatch, tmp_path, other):
+    """A field that differs is enough, whatever else is the same."""
+    shape = {"r": 4, "lora_alpha": 8, "names": ("q.lora_A.weight", "q.lora_B.weight")}
+    there = {tmp_path / "one": shape, tmp_path / "other": shape | other}
+    monkeypatch.setattr(lora, "read", lambda f: (dict.fromkeys(there[f]["names"], torch.ones(4, 4)), there[f]))
+    said = r"/other: another rank, alpha or other layers than .*/one; train both alike$"
+    with pytest.raises(UserError, match=said):
+        prepared.Joined(None, *there).save(tmp_path)
+
+
 def joined_weights(model, like):
     """The weights under a fused adapter, in the order of a model without one."""
     own = dict(model.transformer.named_parameters())

@@ -10,8 +10,10 @@ from nets import GRID, Net, batch, further, gradients
 
 from dopsd import objectives
 from dopsd.config.section import Section
+from dopsd.method.preparation import Preparation, Prepared
 from dopsd.objectives import Batch, Needs, dopsd, dopsd_mu, off_policy, sft, sft_on_policy, sft_teacher
 from dopsd.support.errors import UserError
+from dopsd.training import prepared
 
 
 def settings(loss: str) -> dopsd.Settings:
@@ -207,6 +209,25 @@ def test_what_the_methods_need():
     assert needs("off_policy") == needs("dopsd")
     assert needs("dopsd", shown="another") == replace(needs("dopsd"), another=True)
     assert not needs("dopsd").another and needs("dopsd").forwards == 12
+
+
+@pytest.mark.parametrize("name", objectives.names())
+def test_what_a_method_says_that_it_costs_is_what_it_does(name):
+    """A forward pass of one, a backward pass of two: whoever trains at equal cost counts on it."""
+    method, net, done = tiny.method(name), Net(), []
+    needs = method.needs
+
+    def field(x, t, context):
+        done.append(3 if torch.is_grad_enabled() else 1)
+        return net(x, t, context)
+
+    b = replace(batch(), grid=torch.linspace(0, 1, needs.rollout_steps + 1), more=further(needs.states - 1))
+    asked, words = prepared.of(method) or Preparation(), list(torch.randn(4, 5, 6))
+    pictures = torch.randn(4, 2, 4, 4) if asked.pictures and not asked.adapter else None
+    given = Prepared(pictures, words[0], words if asked.prompts else [], field if asked.untouched else None)
+    for loss in prepared.ready(method, given).loss(field, field, b):
+        loss.backward()
+    assert sum(done) == needs.forwards
 
 
 ENTRIES = {

@@ -81,7 +81,7 @@ def test_an_unknown_method_is_named():
         UserError,
         match=r"p\.yaml: methods\.magic: no such method; known: anchored_sft, .*dopsd, .*sft_teacher",
     ):
-        objectives.method("magic", {"magic": {}}, "p.yaml")
+        objectives.method("magic", {}, "p.yaml")
 
 
 def test_a_method_reads_its_own_settings_and_says_what_it_needs():
@@ -287,3 +287,21 @@ def test_what_an_entry_says_of_itself_is_of_its_kind(entry, said):
 def test_a_wrong_setting_of_an_entry_is_said_under_its_own_name():
     with pytest.raises(UserError, match=r"p\.yaml: methods\.more\.states: .*integer"):
         objectives.method("more", ENTRIES | {"more": {"like": "sft", "states": "x"}}, "p.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "field"),
+    [
+        ("x", {"like": ["sft"]}, "methods.x.like"),
+        ("x", {"like": "sft", "label": 3}, "methods.x.label"),
+        ("x", {"like": "sft", "train": 3}, "methods.x.train"),
+        ("x", {"like": "sfd"}, "methods.x.like"),
+        ("a", {}, "methods.b.like"),
+        ("x", {"like": "magic"}, "methods.magic"),
+        ("x", {"like": "sft", "states": 0}, "methods.x.states"),
+    ],
+)
+def test_of_several_files_the_one_is_named_that_says_the_field(name, entry, field):
+    with pytest.raises(UserError) as raised:
+        objectives.method(name, ENTRIES | {"x": entry}, lambda *path: f"the file of {'.'.join(path)}")
+    assert str(raised.value).startswith(f"the file of {field}: {field}: ")

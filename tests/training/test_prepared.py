@@ -144,6 +144,21 @@ def test_loras_of_two_shapes_are_not_joined(monkeypatch, tmp_path, other):
         prepared.Joined(None, *there).save(tmp_path)
 
 
+def test_a_repaired_training_keeps_its_log_its_time_and_its_identity(monkeypatch, tmp_path):
+    saved, finished = [], tmp_path / "done"
+    monkeypatch.setattr(results, "save_weights", lambda *what: saved.append(what))
+    finished.mkdir()
+    for name in (results.LOG_FILE, results.TIME_FILE, prepared.IDENTITY):
+        (finished / name).write_text(f"the {name}")
+    out = prepared.repaired("model", finished, (2, 3), tmp_path / "repair", "owner")
+    assert out == tmp_path / "done-repaired"
+    assert {f.name: f.read_text() for f in out.iterdir()} == {f.name: f.read_text() for f in finished.iterdir()}
+    assert [(joined, folder.name, owner) for joined, folder, owner in saved] == [
+        (prepared.Joined("model", results.step_folder(finished, k), tmp_path / "repair"), f"step-000{k}", "owner")
+        for k in (2, 3)
+    ]
+
+
 def joined_weights(model, like):
     """The weights under a fused adapter, in the order of a model without one."""
     own = dict(model.transformer.named_parameters())

@@ -3,8 +3,11 @@
 from types import SimpleNamespace
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from dopsd.support import sealed
+from dopsd.support.errors import UserError
 from dopsd.training import results, resume, state
 
 
@@ -17,7 +20,7 @@ def checkpoint(folder, step, owner="me"):
 def test_a_training_is_finished_with_its_log_and_every_checkpoint_as_it_was_written(tmp_path, capsys):
     for step in (2, 4):
         checkpoint(tmp_path, step)
-    assert not results.finished(tmp_path, (2, 4), "me")
+    assert results.finished(tmp_path, (2, 4), "me") is False
     results.write_log([], tmp_path / results.LOG_FILE)
     assert results.finished(tmp_path, (2, 4), "me") and not capsys.readouterr().err
     (results.step_folder(tmp_path, 4) / "weights").write_text("v")
@@ -52,6 +55,35 @@ def test_weights_are_sealed_as_their_owners(tmp_path):
     for owner, given in ((["a"], (["a"],)), ("weights", ())):
         results.save_weights(Written(), tmp_path / "step", *given)
         assert sealed.owner(tmp_path / "step") == owner
+
+
+class Numbers:
+    """Weights of three numbers, in a folder of the file's, with metadata in any order."""
+
+    def __init__(self, last, words):
+        self.last, self.words = last, words
+
+    def save(self, folder):
+        (folder / "transformer").mkdir()
+        weights = {"a": torch.ones(2), "b": torch.tensor([self.last])}
+        save_file(weights, folder / "transformer" / "some.safetensors", dict.fromkeys(self.words, "said"))
+
+
+def test_equal_weights_are_equal_bytes(tmp_path):
+    for name, words in (("one", "abcdefgh"), ("two", "hgfedcba")):
+        results.save_weights(Numbers(1.0, words), tmp_path / name)
+    one, two = ({f.name: f.read_bytes() for f in (tmp_path / n).rglob("*") if f.is_file()} for n in ("one", "two"))
+    assert one == two and sorted(one) == ["sealed.json", "some.safetensors"]
+    assert one["some.safetensors"].index(b'"a":"said"') < one["some.safetensors"].index(b'"h":"said"')
+
+
+def test_weights_that_are_no_numbers_are_not_written(tmp_path):
+    with pytest.raises(UserError) as raised:
+        results.save_weights(Numbers(float("nan"), "a"), tmp_path / "step-0004")
+    assert str(raised.value) == (
+        "step-0004: 1 of 2 tensors are not finite (the first: b); nothing is written of them: lower the learning rate"
+    )
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture
@@ -94,6 +126,14 @@ def test_where_every_state_is_skipped_one_process_says_which_and_that_it_begins_
     said = capsys.readouterr().err.splitlines()
     assert len(said) == (3 if main else 0) and all("step-0002/weights: damaged" in line for line in said[:2])
     assert said[2:] == [f"{folder}: no state can be gone on from; the training begins at step 0"][: len(said)]
+
+
+@pytest.mark.parametrize("whose", ["state", "checkpoint"])
+def test_what_is_anothers_is_not_gone_on_from(tmp_path, whose, capsys):
+    checkpoint(tmp_path, 2, "you" if whose == "checkpoint" else "me")
+    state.keep(tmp_path, {"step": 2}, "you" if whose == "state" else "me", 9)
+    assert resume.newest(tmp_path, None, "me", STEPS, True) is None
+    assert "of another owner (you, not me)" in capsys.readouterr().err
 
 
 def test_where_there_is_no_state_nothing_is_said(tmp_path, capsys):

@@ -1,6 +1,8 @@
 """Two trainings told apart in words, on plain values; test_resume.py has identities of real trainings."""
 
 import pytest
+import tiny
+from small import Model, picture
 
 from dopsd.support.errors import UserError
 from dopsd.training import identity
@@ -48,3 +50,44 @@ def test_a_finished_training_without_a_state_says_what_can_be_done(tmp_path):
         f"{tmp_path}: finished with 6 steps, and without a state to go on from; choose another --out, or remove it to train "
         "from the start"
     )
+
+
+def test_all_that_a_result_depends_on_makes_another_training_and_another_course(train_settings, tmp_path):
+    base = {
+        "backbone": Model(dtype="x", device="cpu"),
+        "items": [picture(tmp_path)],
+        "method": tiny.method("dopsd"),
+        "settings": train_settings,
+        "seed": 3,
+        "learning_rate": 0.01,
+    }
+    one = Identity.of(**base)
+    others = [
+        {"backbone": Model(dtype="y", device="cpu")},
+        {"items": [picture(tmp_path, "b.png", "blue")]},
+        {"method": tiny.method("off_policy")},
+        {"method": tiny.method("dopsd", ema=0.123)},
+        {"settings": train_settings.model_copy(update={"batch_size": 8})},
+        {"seed": 4},
+        {"learning_rate": 0.02},
+    ]
+    found = [one, *(Identity.of(**base | other) for other in others)]
+    assert len({i.name for i in found} | {i.course for i in found}) == 2 * len(found)
+    longer = Identity.of(**base | {"settings": train_settings.model_copy(update={"steps": 99, "checkpoints": (1,)})})
+    assert longer.course == one.course and longer.name != one.name
+    assert Identity.of(**base | {"backbone": Model(dtype="x", device="cuda")}) == one
+
+
+def test_an_identity_is_written_for_people_and_a_broken_one_is_named(tmp_path):
+    one = made(settings={"said": "café", "a": None})
+    one.write(tmp_path)
+    lines = (tmp_path / identity.FILE).read_text().splitlines()
+    assert Identity.read(tmp_path) == one and lines[1] == ' "course": "c",' and lines[-2:] == [" }", "}"]
+    assert '   "said": "café"' in lines and [n for n in lines if n.startswith('  "')] == sorted(
+        n for n in lines if n.startswith('  "')
+    )
+    made("another").write(tmp_path)
+    assert Identity.read(tmp_path).course == "another"
+    (tmp_path / identity.FILE).write_text("[]")
+    with pytest.raises(UserError, match=r"/identity\.json"):
+        Identity.read(tmp_path)

@@ -13,7 +13,9 @@ from mutmut.runners.harness import PytestRunner
 from mutmut.state import state
 from mutmut.workers.isolation import ForkServerRunner
 
-CHECKS = {"strict"}  # arguments that only check the code itself: nothing that works tells them from their absence
+# arguments that only check the code itself, or say how fast memory is copied: nothing that works tells them from none
+CHECKS = {"strict", "non_blocking", "pin_memory"}
+TYPED = "cast"  # its first argument is the type checker's: it is not asked for when the code runs
 KEPT = {"torch.no_grad()", "contextmanager", "property"}  # what may stand outside a function that is exchanged
 
 
@@ -34,14 +36,17 @@ def dropped(node: cst.Return):
 
 
 def checked(node: cst.CSTNode) -> bool:
-    return isinstance(node, cst.Arg) and node.keyword is not None and node.keyword.value in CHECKS
+    named = isinstance(node, cst.Arg) and node.keyword is not None and node.keyword.value in CHECKS
+    return named or isinstance(node, cst.Assert)  # no caller lets one fail: it tells the type checker what they keep
 
 
 def arguments(node: cst.Call):
     """mutmut's own operator, which drops arguments and sets them to None, on all but the checks."""
+    types = node.args[: isinstance(node.func, cst.Name) and node.func.value == TYPED]
     checks = [a for a in node.args if checked(a)]
-    for changed in mutators.operator_arg_removal(node.with_changes(args=[a for a in node.args if not checked(a)])):
-        yield changed.with_changes(args=[*changed.args, *checks])
+    given = [a for a in node.args[len(types) :] if not checked(a)]
+    for changed in mutators.operator_arg_removal(node.with_changes(args=given)):
+        yield changed.with_changes(args=[*types, *changed.args, *checks])
 
 
 def reached(node: cst.CSTNode) -> bool:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from dopsd.evaluation.statistics import BLOCKS, blocks, interval, jackknife, jackknifed, p_value, scaled, unscaled
+from dopsd.evaluation.statistics import BLOCKS, EDGE, blocks, interval, jackknife, jackknifed, p_value, scaled, unscaled
 
 
 def test_the_interval_of_a_mean_is_students():
@@ -11,9 +11,17 @@ def test_the_interval_of_a_mean_is_students():
     half = 3.1824463 * np.std([1, 2, 3, 4], ddof=1) / 2  # t quantile with 3 degrees of freedom
     assert out["high"] - out["value"] == pytest.approx(half, rel=1e-6)
     assert out["value"] - out["low"] == pytest.approx(half, rel=1e-6)
-    single = np.array([0.1, 0.2, 0.4], dtype=np.float32)
-    assert interval(single) == interval(single.astype(np.float64))
     assert interval([2.0, 4.0])["high"] == pytest.approx(3 + 12.7062047, rel=1e-6)  # one degree of freedom
+
+
+def test_single_precision_is_taken_as_double():
+    single = np.array([0.1, 0.2, 0.4, 0.7], dtype=np.float32)
+    double = single.astype(np.float64)
+    for scale in ("plain", "ratio", "share"):
+        assert scaled(single, scale).dtype == np.float64 and (scaled(single, scale) == scaled(double, scale)).all()
+    for group in (None, [0, 0, 1, 1]):
+        assert interval(single, group) == interval(double, group)
+    assert jackknifed(0.3, single, 4) == jackknifed(0.3, double, 4)
 
 
 def test_shares_get_wilsons_interval_even_at_the_edges():
@@ -65,7 +73,7 @@ def test_no_interval_of_shares_leaves_0_to_1():
     )  # sin^2 of 30 and 60 degrees: the mean is 45, the interval more than all
     assert out == {"value": pytest.approx(0.5), "low": 0.0, "high": 1.0, "n": 2}
     assert interval([0.0, 0.5, 1.0, 0.5], group=[0, 0, 1, 1], scale="share")["value"] == pytest.approx(0.5)
-    assert interval([-1e-10, 1 + 1e-10], scale="share")["value"] == pytest.approx(0.5)  # rounding is no error
+    assert interval([-EDGE, 1 + EDGE], scale="share")["value"] == pytest.approx(0.5)  # rounding is no error
     assert interval([1.0, 1.0], scale="share")["low"] == 1.0
     for bad in ([1.001, 0.5], [0.5, -0.001]):
         with pytest.raises(ValueError, match=r"^shares lie in \[0, 1\], got \["):
@@ -94,7 +102,8 @@ def test_what_a_scale_does_can_be_undone():
 
 def test_nearly_equal_values_warn_of_nothing(recwarn):
     out = interval([1.0, 1.0 + 1e-15, 1.0])
-    assert out["low"] <= out["value"] <= out["high"] and not recwarn.list
+    assert out["low"] <= out["value"] <= out["high"]
+    assert p_value([1.0, 1.0 + 1e-15, 1.0], 0.5) < 0.001 and not recwarn.list
 
 
 def test_the_jackknife_of_a_mean_is_its_standard_error():

@@ -10,8 +10,10 @@ from nets import GRID, Net, batch, further, gradients
 
 from dopsd import objectives
 from dopsd.config.section import Section
+from dopsd.method.preparation import Preparation, Prepared
 from dopsd.objectives import Batch, Needs, dopsd, dopsd_mu, off_policy, sft, sft_on_policy, sft_teacher
 from dopsd.support.errors import UserError
+from dopsd.training import prepared
 
 
 def settings(loss: str) -> dopsd.Settings:
@@ -79,7 +81,7 @@ def test_an_unknown_method_is_named():
         UserError,
         match=r"p\.yaml: methods\.magic: no such method; known: anchored_sft, .*dopsd, .*sft_teacher",
     ):
-        objectives.method("magic", {"magic": {}}, "p.yaml")
+        objectives.method("magic", {}, "p.yaml")
 
 
 def test_a_method_reads_its_own_settings_and_says_what_it_needs():
@@ -209,6 +211,25 @@ def test_what_the_methods_need():
     assert not needs("dopsd").another and needs("dopsd").forwards == 12
 
 
+@pytest.mark.parametrize("name", objectives.names())
+def test_what_a_method_says_that_it_costs_is_what_it_does(name):
+    """A forward pass of one, a backward pass of two: whoever trains at equal cost counts on it."""
+    method, net, done = tiny.method(name), Net(), []
+    needs = method.needs
+
+    def field(x, t, context):
+        done.append(3 if torch.is_grad_enabled() else 1)
+        return net(x, t, context)
+
+    b = replace(batch(), grid=torch.linspace(0, 1, needs.rollout_steps + 1), more=further(needs.states - 1))
+    asked, words = prepared.of(method) or Preparation(), list(torch.randn(4, 5, 6))
+    pictures = torch.randn(4, 2, 4, 4) if asked.pictures and not asked.adapter else None
+    given = Prepared(pictures, words[0], words if asked.prompts else [], field if asked.untouched else None)
+    for loss in prepared.ready(method, given).loss(field, field, b):
+        loss.backward()
+    assert sum(done) == needs.forwards
+
+
 ENTRIES = {
     "sft": {"states": 1},
     "equal": {"like": "sft", "label": "Equal", "train": {"steps": 7}},
@@ -266,3 +287,21 @@ def test_what_an_entry_says_of_itself_is_of_its_kind(entry, said):
 def test_a_wrong_setting_of_an_entry_is_said_under_its_own_name():
     with pytest.raises(UserError, match=r"p\.yaml: methods\.more\.states: .*integer"):
         objectives.method("more", ENTRIES | {"more": {"like": "sft", "states": "x"}}, "p.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "field"),
+    [
+        ("x", {"like": ["sft"]}, "methods.x.like"),
+        ("x", {"like": "sft", "label": 3}, "methods.x.label"),
+        ("x", {"like": "sft", "train": 3}, "methods.x.train"),
+        ("x", {"like": "sfd"}, "methods.x.like"),
+        ("a", {}, "methods.b.like"),
+        ("x", {"like": "magic"}, "methods.magic"),
+        ("x", {"like": "sft", "states": 0}, "methods.x.states"),
+    ],
+)
+def test_of_several_files_the_one_is_named_that_says_the_field(name, entry, field):
+    with pytest.raises(UserError) as raised:
+        objectives.method(name, ENTRIES | {"x": entry}, lambda *path: f"the file of {'.'.join(path)}")
+    assert str(raised.value).startswith(f"the file of {field}: {field}: ")

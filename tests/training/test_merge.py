@@ -1,12 +1,16 @@
 """A LoRA in weights of its own."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
+from diffusers import ModelMixin
+from diffusers.loaders import PeftAdapterMixin
 
 from dopsd import backbones
-from dopsd.backbones.quantized import by_row
+from dopsd.backbones import quantized
+from dopsd.backbones.quantized import Fp8Linear, by_row, multiply_in_fp8
 from dopsd.support.errors import UserError
 from dopsd.training import lora
 from dopsd.training.merge import HEADROOM, dithered, merge
@@ -33,7 +37,8 @@ def test_a_change_below_the_last_digit_counts_on_the_average():
     out = torch.empty_like(weight)
     merge(out, None, weight, a, b, 2.0)
     assert kept(out, weight, exact) == pytest.approx(1, abs=0.05)
-    assert torch.equal(dithered(weight.float()), weight)
+    assert torch.equal(dithered(weight.float()), weight) and dithered(weight.float()).dtype == torch.bfloat16
+    assert dithered(torch.empty(2, 3, device="meta")).device.type == "meta"  # computed where the weights are
     codes, scales = by_row(weight)
     merge(codes, scales, weight, a, b * 300, 2.0)
     exact = weight.float() + 600 * b @ a
@@ -87,6 +92,55 @@ def test_the_merged_weights_stay_in_their_memory_and_are_restored(backbone, merg
     assert all(torch.equal(out, m) for (out, *_), m in zip(weights._merges, moved, strict=True))
     assert where == [out.data_ptr() for out, *_ in weights._merges]
     assert set(state) == {lora.STUDENT, lora.TEACHER}
+
+
+class Layers(ModelMixin, PeftAdapterMixin):
+    """A transformer of a layer that fp8 multiplies, and of one that is too small for it."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.large = torch.nn.Linear(64, 32, bias=False, dtype=torch.bfloat16)
+        self.small = torch.nn.Linear(32, 16, bias=False, dtype=torch.bfloat16)
+        self.requires_grad_(False)
+
+    def forward(self, x):
+        return self.small(self.large(x))
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """A backbone of `Layers`, multiplied as it is said."""
+    monkeypatch.setattr(quantized, "SMALLEST", 32)
+
+    def another(kind):
+        assert kind in ("none", "fp8"), f"no kind that a base is kept in: {kind}"
+        transformer = Layers()
+        if kind == "fp8":
+            multiply_in_fp8(transformer)
+        return transformer
+
+    return lambda kind: SimpleNamespace(
+        settings=SimpleNamespace(quantize=kind), transformer=another(kind), opened=another
+    )
+
+
+@pytest.mark.parametrize("kind", ["none", "fp8"])
+def test_a_teacher_speaks_as_the_student_from_the_moment_that_it_is_made(opened, merged, kind):
+    """In fp8 with codes of its own, for the forward pass alone and with room for weights that grow."""
+    backbone, x = opened(kind), torch.randn(8, 64).bfloat16()
+    untouched = backbone.transformer(x)
+    weights = begin(backbone, merged.model_copy(update={"lora_targets": ("large", "small")}), seed=0)
+    for p in weights.parameters:
+        p.data += 0.05
+    student = backbone.transformer(x)
+    weights.add_teacher()
+    with weights.teacher():
+        layer, spoken = backbone.transformer.large, backbone.transformer(x)
+    assert (student - untouched).norm() > 0.5 * untouched.norm() and (spoken - student).norm() < 0.06 * student.norm()
+    assert isinstance(layer, Fp8Linear) == (kind == "fp8")
+    if kind == "fp8":
+        assert layer.codes_t is None and torch.equal(layer.scales, HEADROOM * by_row(Layers().large.weight)[1])
 
 
 def test_a_base_in_fewer_bits_is_not_merged(settings, merged):

@@ -126,6 +126,39 @@ def test_a_repair_joins_what_was_trained_as_the_sum_of_both(settings, items, sho
     assert again == done and all(torch.equal(same[0][k], same[1][k]) for k in same[0])  # not joined a second time
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"r": 8},
+        {"lora_alpha": 4},
+        {"names": ("q.lora_A.weight", "k.lora_B.weight")},
+    ],
+)
+def test_loras_of_two_shapes_are_not_joined(monkeypatch, tmp_path, other):
+    """A field that differs is enough, whatever else is the same."""
+    shape = {"r": 4, "lora_alpha": 8, "names": ("q.lora_A.weight", "q.lora_B.weight")}
+    there = {tmp_path / "one": shape, tmp_path / "other": shape | other}
+    monkeypatch.setattr(lora, "read", lambda f: (dict.fromkeys(there[f]["names"], torch.ones(4, 4)), there[f]))
+    said = r"/other: another rank, alpha or other layers than .*/one; train both alike$"
+    with pytest.raises(UserError, match=said):
+        prepared.Joined(None, *there).save(tmp_path)
+
+
+def test_a_repaired_training_keeps_its_log_its_time_and_its_identity(monkeypatch, tmp_path):
+    saved, finished = [], tmp_path / "done"
+    monkeypatch.setattr(results, "save_weights", lambda *what: saved.append(what))
+    finished.mkdir()
+    for name in (results.LOG_FILE, results.TIME_FILE, prepared.IDENTITY):
+        (finished / name).write_text(f"the {name}")
+    out = prepared.repaired("model", finished, (2, 3), tmp_path / "repair", "owner")
+    assert out == tmp_path / "done-repaired"
+    assert {f.name: f.read_text() for f in out.iterdir()} == {f.name: f.read_text() for f in finished.iterdir()}
+    assert [(joined, folder.name, owner) for joined, folder, owner in saved] == [
+        (prepared.Joined("model", results.step_folder(finished, k), tmp_path / "repair"), f"step-000{k}", "owner")
+        for k in (2, 3)
+    ]
+
+
 def joined_weights(model, like):
     """The weights under a fused adapter, in the order of a model without one."""
     own = dict(model.transformer.named_parameters())

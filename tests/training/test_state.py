@@ -45,6 +45,21 @@ def test_a_state_that_is_killed_while_written_leaves_the_old_one(tmp_path, monke
     assert state.load(file)["step"] == 1
 
 
+def test_states_are_found_by_their_step_the_last_first_and_what_is_none_is_passed_over(tmp_path):
+    for step in (4, 1_234_567, 30):
+        state.place(tmp_path, step).mkdir()
+    for other in ("state-", "state-x1", "state-4.old", "step-0001"):
+        (tmp_path / other).mkdir()
+    assert list(state.kept(tmp_path).items()) == [(k, state.place(tmp_path, k)) for k in (1_234_567, 30, 4)]
+
+
+def test_a_new_state_takes_the_place_of_the_oldest_and_of_those_that_were_later(tmp_path):
+    for step in (1, 2, 7, 9):
+        state.place(tmp_path, step).mkdir()
+    state.keep(tmp_path, {"step": 3}, "me", 2)
+    assert list(state.kept(tmp_path)) == [3, 2]
+
+
 class Planted:
     """What a pickle can do that is not data."""
 

@@ -1,10 +1,13 @@
 """Texts that are longer than what a model reads: counted as the encoders cut them, and one text for student and teacher."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from PIL import Image
 
 from dopsd import backbones
+from dopsd.backbones.base import Reading
 from dopsd.sets.items import Item
 from dopsd.support.errors import UserError
 from dopsd.training import texts
@@ -102,3 +105,49 @@ def test_of_many_the_first_are_listed(opened, item):
     model = opened("klein", student_tokens=60)
     lines = texts.check(model, [item("y" * 90)] * 30, False)
     assert len(lines) == texts.SHOWN + 1 and lines[-1] == "and 10 more that are cut"
+
+
+class Reader:
+    """Reads as many letters as it is told, a token each, and keeps all texts that a teacher reads with an instruction."""
+
+    def __init__(self, limit):
+        self.limit, self.edits = limit, []
+
+    def reads(self, text):
+        return Reading(len(text), self.limit, text[: self.limit])
+
+    def teacher_reads(self, text, size, edit):
+        self.edits.append(edit)
+        return self.reads(text)
+
+
+def test_a_text_of_just_the_limit_is_not_cut(item):
+    assert texts.cut(Reader(5), ["12345"]) == texts.check(Reader(5), [item("12345")], True) == []
+    assert len(texts.cut(Reader(4), ["12345"])) == 1 and len(texts.check(Reader(4), [item("12345")], True)) == 2
+
+
+def test_a_teacher_is_told_of_an_edit_where_pictures_are_edited(item):
+    model, one = Reader(9), item("[V]")
+    texts.check(model, [one, replace(one, inputs=(one.file,))], True)
+    assert model.edits == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("limit", "until"),
+    [(0, "nothing"), (3, "up to 'abc'"), (20, f"up to {'abcde' * 4!r}"), (21, f"up to ...{'bcdea' * 4!r}")],
+)
+def test_where_the_reading_ends_is_said_in_its_last_twenty_letters(limit, until):
+    (line,) = texts.cut(Reader(limit), ["abcde" * 5])
+    assert line == f"prompt {'abcde' * 5!r}: 25 tokens, of which {limit} are read: {until}"
+
+
+@pytest.mark.parametrize(("letters", "said"), [(40, "x" * 40), (41, "x" * 40 + "...")])
+def test_of_a_long_prompt_forty_letters_are_said(letters, said):
+    (line,) = texts.cut(Reader(3), ["x" * letters])
+    assert line.startswith(f"prompt {said!r}: ")
+
+
+@pytest.mark.parametrize(("more", "last"), [(0, []), (1, ["and 1 more that are cut"])])
+def test_as_many_as_are_listed_are_all(more, last):
+    lines = texts.cut(Reader(1), [f"prompt {i}" for i in range(texts.SHOWN + more)])
+    assert lines[texts.SHOWN :] == last and all(line.startswith("prompt 'prompt ") for line in lines[: texts.SHOWN])

@@ -65,7 +65,10 @@ def test_a_notebook_has_no_outputs_opens_with_a_question_and_closes_with_an_answ
     assert all(re.match(r"answers\.|Markdown\(compare\.", c.source) for c in last[1:]) and len(last) > 1
     assert stage.by_hand(file) == (file.stem == "07-two-commits")
     if file.stem[:2] not in ("00", "07"):  # a reader has this page alone
-        assert [notebook.cells[heads[-2]].source, code(notebook)[-len(last)].source[:13]] == ["## Words", "tables.words("]
+        assert [notebook.cells[heads[-2]].source, code(notebook)[-len(last)].source[:13]] == [
+            "## Words",
+            "tables.words(",
+        ]
 
 
 @pytest.mark.parametrize("file", SOURCES, ids=NAMES)

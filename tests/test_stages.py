@@ -13,6 +13,7 @@ import yaml
 
 from dopsd.mini import autoencoder, observers
 from dopsd.report.page import numbers_table
+from dopsd.world.scenes import sample_scenes
 
 ROOT = Path(__file__).parents[1]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
@@ -127,8 +128,8 @@ def test_the_comparison_from_fetch_to_report(folder, stage):
     ids="-".join,
 )
 def test_the_recipe_part_by_part(stage, tmp_path, parts, monkeypatch):
-    for module in (observers, autoencoder):
-        monkeypatch.setattr(module, "SPREAD_OVER", 64)
+    for module in (observers, autoencoder):  # they end on thousands of renders, whose spread they keep
+        monkeypatch.setattr(module, "sample_scenes", lambda n, *a, **k: sample_scenes(min(n, 64), *a, **k))
     (tmp_path / "mini-turbo").mkdir()
     for name, maker in (("text_encoder", "encoder"), ("tokenizer", "encoder"), ("vae", "autoencoder")):
         if maker not in parts:  # of the shipped model, where a part needs what others make

@@ -17,7 +17,6 @@ from dopsd.world.scenes import render, sample_scenes
 
 CHANNELS = 8
 KL_WEIGHT = 1e-4
-SPREAD_OVER = 1024  # renders
 
 
 def build_autoencoder() -> AutoencoderKL:
@@ -83,7 +82,7 @@ def train_autoencoder(settings: Part, seed: int, work: Path) -> AutoencoderKL:
     )
     vae.eval()
     with torch.no_grad():
-        images = render(sample_scenes(SPREAD_OVER, loop.generator(seed + 1)).to(where))
+        images = render(sample_scenes(1024, loop.generator(seed + 1)).to(where))
         latents = torch.cat([_posterior(vae, chunk).mean for chunk in images.split(256)])
     vae.register_to_config(scaling_factor=float(1 / latents.std()), shift_factor=float(latents.mean()))
     return vae

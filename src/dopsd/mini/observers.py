@@ -34,7 +34,6 @@ def augment(images: Tensor) -> Tensor:
 
 
 LOOK_SHARE = 0.1  # of the reader's pictures that are shown in a look without words
-SPREAD_OVER = 4096  # renders
 
 
 def train_reader(settings: Part, seed: int, work: Path) -> Reader:
@@ -67,7 +66,7 @@ def train_reader(settings: Part, seed: int, work: Path) -> Reader:
     loop.fit(
         loss_fn, {"model": reader}, optimizer, steps=settings.steps, minutes=settings.minutes, work=work, name="reader"
     )
-    reader.eval().standardise(render(sample_scenes(SPREAD_OVER, loop.generator(seed + 1)).to(where)))
+    reader.eval().standardise(render(sample_scenes(4096, loop.generator(seed + 1)).to(where)))
     return reader
 
 

@@ -18,6 +18,7 @@ from dopsd.commands.export import export
 from dopsd.config import chains
 from dopsd.config.params import Params, load
 from dopsd.evaluation.rows import PLACEHOLDER
+from dopsd.report.comparison import last_step
 from dopsd.report.published import Tables, write_cell, write_index
 from dopsd.study import grid
 from dopsd.study.grid import Cell
@@ -50,14 +51,9 @@ def headline(params: Params, methods: Sequence[str] = ()) -> list[Cell]:
     return [Cell(m, c, s) for m in dict.fromkeys(asked) for c in params.grid.concepts for s in first.values()]
 
 
-def last(params: Params, cell: Cell) -> int:
-    """The last step of a cell's training."""
-    return grid.training(params, cell.method).steps
-
-
 def weights(params: Params, cell: Cell) -> Path:
     """The folder of its weights at that step."""
-    return step_folder(paths.adapters(*cell), last(params, cell))
+    return step_folder(paths.adapters(*cell), last_step(params, cell.method))
 
 
 def check(params: Params, cells: Sequence[Cell], again: str) -> Tables:
@@ -73,7 +69,7 @@ def check(params: Params, cells: Sequence[Cell], again: str) -> Tables:
     for cell in cells:
         sealed.check(paths.adapters(*cell))
         tables.check(cell)
-        for who, step in ((cell, last(params, cell)), (cell._replace(method="untouched"), 0)):
+        for who, step in ((cell, last_step(params, cell.method)), (cell._replace(method="untouched"), 0)):
             tables.scores(who, step, params.evaluate.few)
     return tables
 

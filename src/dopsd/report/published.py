@@ -18,6 +18,7 @@ from dopsd.config.preset import names as presets
 from dopsd.evaluation.rows import PLACEHOLDER
 from dopsd.report import ledger
 from dopsd.report.card import write
+from dopsd.report.comparison import last_step
 from dopsd.report.headline import EVERY, MATCHED, TRAINED
 from dopsd.report.names import score_label
 from dopsd.report.tables import LOSS, lines, number_text
@@ -156,7 +157,7 @@ def _rows(params: Params, cell: Cell, step: int, tables: Tables) -> list[dict[st
 
 def write_cell(out: Path, params: Params, cell: Cell, files: Sequence[Path], load: str, tables: Tables) -> None:
     """The card of a cell's LoRA, `out`/README.md. files: those of the LoRA; load: what `load_lora_weights` is given."""
-    method, step = grid.methods(params)[cell.method], grid.training(params, cell.method).steps
+    method, step = grid.methods(params)[cell.method], last_step(params, cell.method)
     folder = paths.adapters(*cell)
     identity, held = Identity.read(folder), lora.read(step_folder(folder, step))[1]
     if identity is None:
@@ -180,7 +181,7 @@ def write_cell(out: Path, params: Params, cell: Cell, files: Sequence[Path], loa
 def write_index(out: Path, params: Params, cells: Sequence[Cell], tables: Tables) -> None:
     """The index of the published LoRAs, `out`/README.md: a row each."""
     few, many, methods = params.evaluate.few, params.evaluate.many, grid.methods(params)
-    found = {cell: tables.scores(cell, grid.training(params, cell.method).steps, few) for cell in cells}
+    found = {cell: tables.scores(cell, last_step(params, cell.method), few) for cell in cells}
     names = [name for name in quoted(params) if any(name in own for own in found.values())]
     rows = [
         {"place": cell.name, "scores": [number_text(own[n], None, None) if n in own else "" for n in names]}

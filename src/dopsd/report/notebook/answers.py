@@ -12,7 +12,6 @@ from dopsd.report.miniature import spelled
 from dopsd.report.names import label
 from dopsd.report.notebook import pictures, tables
 from dopsd.report.notebook.record import Known, on_record, say
-from dopsd.report.notebook.tables import probed
 from dopsd.report.site import opening
 from dopsd.report.site.opening import Answered, Question, Said
 from dopsd.report.site.studies import Study, command
@@ -53,7 +52,7 @@ def cheapest(of: Study) -> None:
 @on_record
 def eye(of: Study) -> None:
     """Say whether the untouched model draws what its encoder has seen."""
-    _, nfe, scores = probed(of)
+    _, nfe, scores = of.probed()
     above = ", ".join(page.better_than_controls(scores)).replace("_", " ")
     seen, text, other = (spelled(scores[context]["mean"]) for context in ("image_text", "text", "wrong_image_text"))
     say(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import numpy as np
 from IPython.display import Image as Shown
 from IPython.display import display
-from matplotlib.figure import Figure
 from PIL import Image
 
 from dopsd.report.comparison import TAUGHT, TITLE, cut_sheet
@@ -42,10 +42,16 @@ def exact(image: Image.Image, alt: str) -> Shown:
     return _held(image, alt, "PNG")
 
 
-def _drawn(figure: Figure) -> Image.Image:
+def _grid(rows: list[list[np.ndarray]], prompts: list[str], names: list[str], alt: str) -> Shown:
+    """Pictures in rows with their names beneath their prompts, to the pixel."""
     data = io.BytesIO()
-    figure.savefig(data, dpi=DPI)
-    return Image.open(data).convert("RGB")
+    picture_grid(rows, prompts, names, SCALE, title=TITLE).savefig(data, dpi=DPI)
+    return exact(Image.open(data).convert("RGB"), alt)
+
+
+def _figure(name: str, image: Image.Image, alt: str) -> None:
+    """Show a figure of this name as what it holds."""
+    display((photos if name in OF_PICTURES else chart)(image, alt))
 
 
 def _narrow(image: Image.Image, width: int) -> Image.Image:
@@ -74,7 +80,7 @@ def figure(of: Study, name: str, left: int | None = None) -> None:
         raise UserError(f"{file}: missing, or no figure with a caption; run `{command(of.folder)}`")
     image = opened(file)
     image = image.crop((0, 0, min(left or image.width, image.width), image.height))
-    display((photos if name in OF_PICTURES else chart)(image, kind.title))
+    _figure(name, image, kind.title)
     data = kind.data[1:] if kind.data.startswith("/") else of.file(kind.data)
     stop = "" if kind.title.endswith("?") else "."
     say(f"**{kind.title}{stop}** {captions.caption(of, kind)} Numbers: `{data}`.")
@@ -84,11 +90,12 @@ def figures(of: Known) -> None:
     """Show every figure of a study's reports; one that has no caption by its file alone."""
     if isinstance(of, Path):
         return say_absent(of)
+    known = told(of)
     for file in sorted(of.file("figures").glob("*.png")):
-        if file.stem in told(of):
+        if file.stem in known:
             figure(of, file.stem)
         else:
-            display((photos if file.stem in OF_PICTURES else chart)(opened(file), file.stem))
+            _figure(file.stem, opened(file), file.stem)
             say(f"`{file}`")
 
 
@@ -102,8 +109,7 @@ def sheet(of: Study, concept: str, *rows: str) -> None:
     cells, few = cut_sheet(file, of.params, concept, prompts), of.params.evaluate.few
     known = [row for row in rows if row in cells]
     drawn, names = [cells[row][:ACROSS] for row in [*known, TAUGHT]], [*map(label, known), TAUGHT]
-    figure = picture_grid(drawn, prompts[:ACROSS], names, SCALE, title=TITLE)
-    display(exact(_drawn(figure), f"{concept}: {', '.join(names)}"))
+    display(_grid(drawn, prompts[:ACROSS], names, f"{concept}: {', '.join(names)}"))
     say(
         f"**{concept}** ({grid.kind(of.params, concept)}): new scenes of the prompts above, from the same noise down a "
         f"column, in {few} steps without guidance, shown {SCALE} times as large. {captions.last(of)}; seed "
@@ -115,8 +121,7 @@ def sheet(of: Study, concept: str, *rows: str) -> None:
 def few_steps(of: Study) -> None:
     """Show what the base and both few-step models draw of ordinary prompts that say little, untuned."""
     prompts, drawn = images.few_steps(ACROSS)
-    figure = picture_grid(list(drawn.values()), prompts, list(drawn), SCALE, title=TITLE)
-    display(exact(_drawn(figure), ", ".join(drawn)))
+    display(_grid(list(drawn.values()), prompts, list(drawn), ", ".join(drawn)))
     say(
         f"Ordinary prompts that say each attribute with chance {SAID[-1]}, from the same noise down a column, nothing tuned, "
         f"shown {SCALE} times as large. The first {ACROSS}: none is chosen. Numbers: `{of.file('metrics/miniature.json')}`."

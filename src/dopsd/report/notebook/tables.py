@@ -101,7 +101,7 @@ def claims(of: Study, *families: str) -> None:
 @on_record
 def eye(of: Study) -> None:
     """Show what the untouched model draws of a picture that its encoder has seen."""
-    vlm, nfe, scores = probed(of)
+    vlm, nfe, scores = of.probed()
     say(page.probe_table(scores, read_json(of.file("metrics/miniature.json"))["naming"].get(vlm, {})))
     say(
         f"The share of a picture's attributes that is drawn in {nfe} steps, by what the encoder was given; *named*: what the "
@@ -135,11 +135,3 @@ def drawn(of: Study) -> None:
 def attributes() -> None:
     """Show what the world's scenes are made of."""
     say(markdown([{"attribute": name, "values": ", ".join(values)} for name, values in ATTRIBUTES.items()]))
-
-
-def probed(of: Study) -> tuple[str, str, dict]:
-    """The encoder and the number of steps that the probe tells of first, and its scores."""
-    found = read_json(of.file("metrics/probe.json"))
-    vlm = next(iter(found))
-    nfe = next(iter(found[vlm]))
-    return vlm, nfe, found[vlm][nfe]

@@ -138,12 +138,10 @@ def miniature_of(study: Study) -> dict[str, Any]:
     probe, scores = study.file("metrics/probe.json"), study.file("metrics/miniature.json")
     if not (study.params.miniature and study.params.probe and probe.exists() and scores.exists()):
         return {}
-    found, measured = read_json(probe), read_json(scores)
-    vlm = next(iter(found))
-    nfe = next(iter(found[vlm]))
+    (vlm, nfe, seen), measured = study.probed(), read_json(scores)
     return {
-        "probe": table(study, page.probe_table(found[vlm][nfe], measured["naming"].get(vlm, {})), EYE),
-        "above": page.better_than_controls(found[vlm][nfe]),
+        "probe": table(study, page.probe_table(seen, measured["naming"].get(vlm, {})), EYE),
+        "above": page.better_than_controls(seen),
         "nfe": nfe,
         "bars": table(study, miniature.bars_table(measured)),
         "sheet": few_steps(),

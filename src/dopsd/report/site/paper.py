@@ -91,7 +91,7 @@ def _rows(record: Mapping[str, Any]) -> tuple[str, ...]:
 def _line(study: Study, record: Mapping[str, Any], seen: Mapping[str, str]) -> Line:
     given = numbers(study.params.train.tune, record["score"], _rows(record))
     unit = SCORES.get(record["score"], score_name(record["score"]))
-    where = f"{places.place(record['score'])}; {PLACES[record['at']]}; {record['n_units']} concepts"
+    where = f"{places.place(record['score'])}; {PLACES[record['at']]}; {record['n_units']} {study.units}"
     return Line(
         study.name,
         opening.anchor(study, record),

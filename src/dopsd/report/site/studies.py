@@ -71,6 +71,13 @@ class Study:
         rows = read_csv(file, "concept", "column", "prompt")
         return list(rows.loc[rows.concept == concept].sort_values("column").prompt.astype(str))
 
+    def probed(self) -> tuple[str, str, dict[str, Any]]:
+        """The encoder and the number of steps that its probe tells of first, and the scores there."""
+        found = read_json(self.file("metrics/probe.json"))
+        vlm = next(iter(found))
+        nfe = next(iter(found[vlm]))
+        return vlm, nfe, found[vlm][nfe]
+
     def devices(self) -> str:
         """What its cells ran on, as its report says."""
         said = r"(?:All cells ran on|ran on different devices): (.+?)\.(?:\*\*|\n)"

@@ -5,6 +5,7 @@ import pytest
 from dopsd.evaluation import rows
 from dopsd.evaluation.rows import NAMELESS, NEW, ORDINARY, OTHER
 from dopsd.evaluation.scores import Drawn
+from dopsd.evaluation.sheets import Sheet
 from dopsd.evaluation.step_size import COLUMNS, choose
 from dopsd.study.grid import Cell, fetched, scored, trained
 from dopsd.study.pipeline import Study
@@ -12,6 +13,7 @@ from dopsd.study.plan import forwards
 from dopsd.study.prompts import ordinary_texts, written
 from dopsd.study.sets import write_concept
 from dopsd.support import paths
+from dopsd.support.errors import UserError
 from dopsd.world.outside import CONCEPTS
 
 
@@ -228,6 +230,30 @@ def test_a_search_runs_over_its_concepts_and_over_methods_that_are_set_up_alike(
     only = table[table.method == "sft"]
     only.to_csv(tmp_path / "old.csv", index=False)
     assert set(renamed.search(tmp_path / "old.csv").method) == {"sft_twin"}
+
+
+def test_a_search_draws_what_its_concept_is_asked_and_nothing_else(built, monkeypatch, tmp_path):
+    """A domain's name is in no prompt: there is nothing to draw without it."""
+    asked = {"concepts": ("medal", "tapestry"), "candidates": (1e-3,)}
+    study, drawn = built(trained=("sft",), step_size=asked), {}
+    mine = [r for r in rows.read(paths.prompts("medal")) if r.kind != NAMELESS]
+    rows.write(mine, paths.prompts("medal"))
+    study = Study(study.params, tmp_path / "store")
+
+    def run(what, jobs):
+        if what == "step_size draw":
+            drawn.update(jobs)
+            raise KeyboardInterrupt
+        return dict.fromkeys(jobs, tmp_path)
+
+    monkeypatch.setattr(study, "_run", run)
+    with pytest.raises(KeyboardInterrupt):
+        study.search(tmp_path / "none.csv")
+    trained = {items[0].file.parts[-3]: todo for _, (_, at, _, items, *_, todo, _, _) in drawn.values() if at}
+    assert {s.kind for s in trained["medal"]} == {NEW, ORDINARY}
+    assert {s.kind for s in trained["tapestry"]} == {NEW, NAMELESS, ORDINARY}
+    with pytest.raises(UserError, match=r"medal\.jsonl: no prompts of kind nameless; run `dvc repro prompts`"):
+        study._drawing(None, Cell("untouched", "medal", study.params.step_size.seed), [Sheet(0, NAMELESS, 4)])
 
 
 REMEDIES = ("sft", "base_lora", "pso", "distill_adapter", "repair_lora")

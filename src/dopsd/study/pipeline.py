@@ -49,7 +49,7 @@ Job = tuple[Callable[..., Path], tuple]  # a worker and its arguments, the devic
 Keyed = tuple[str, Job]  # what makes a cell, and the key that the cell is kept under
 Candidate = tuple[Cell, float]  # a training of the search, and its learning rate
 TOLD: dict[str, Told] = {"described": "described", "teacher": "seen"}  # what else rows without training are given
-SEARCHED = (NEW, NAMELESS, ORDINARY)  # what a candidate of the search draws
+SEARCHED = {NEW, NAMELESS, ORDINARY}  # what a candidate of the search draws
 
 
 class Drawing(NamedTuple):
@@ -202,6 +202,9 @@ class Study:
             items, seen = read_set(paths.concept_set(concept) / "data.jsonl"), self._content(concept)
         asks = {(s.kind, s.chance) for s in todo}
         rows = [r for r in self.rows(concept, seed) if (r.kind, r.chance) in asks]
+        if unasked := asks - {(r.kind, r.chance) for r in rows}:
+            kinds = ", ".join(sorted(kind for kind, _ in unasked))
+            raise UserError(f"{paths.prompts(concept)}: no prompts of kind {kinds}; run `dvc repro prompts`")
         if who == "again":
             rows = [r.model_copy(update={"noise": seeds.number("again", r.noise)}) for r in rows]
         mine = self._bases() if base else self._weights(told == "seen", seed)
@@ -271,7 +274,8 @@ class Study:
             plain[cell.concept] = *self._drawing(None, at, todo), todo
         drawings = {}
         for k, (cell, _) in candidates.items():
-            todo = along(settings, [grid.training(p, cell.method).steps], SEARCHED, every_nfe=False)
+            asked = {r.kind for r in self.rows(cell.concept, cell.seed)}  # a domain's name is in no prompt
+            todo = along(settings, [grid.training(p, cell.method).steps], asked & SEARCHED, every_nfe=False)
             drawings[k] = *self._drawing(trained[trainings[k][0]], cell, todo), todo
         drawn = self._run("step_size draw", {k: job for k, job, _ in (*plain.values(), *drawings.values())})
         before = {c: Drawn(drawn[k], todo) for c, (k, _, todo) in plain.items()}

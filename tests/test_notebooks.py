@@ -19,7 +19,8 @@ ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / stage.NOTEBOOKS).glob("*.ipynb"))
 NAMES = [f.stem for f in SOURCES]
 ABSOLUTE = re.compile(r"(?<![\w.])/(?:home|work|root|tmp|usr|opt|Users|var|mnt)/|file://|[A-Z]:\\\\|\bat 0x[0-9a-f]+")
-LEDGERS = [ROOT / name / "reports/CLAIMS.md" for name in ("", "studies/full", "studies/questions")]
+RUN = ("", "studies/full", "studies/questions", "studies/domain", "studies/continual")
+LEDGERS = [ROOT / name / "reports/CLAIMS.md" for name in RUN]
 
 
 def read(file):

@@ -276,8 +276,32 @@ def test_what_was_seen_beside_a_claim_is_linked_and_what_is_not_run_is_said(ship
     assert found["claim-questions-live-collapses"].seen in shipped.all("id")
     (line,) = paper.not_run("domain", "full fine-tuning")
     assert (line.verdict, line.measured, line.anchor) == ("not run", "", "")
-    assert line.paper == "FID: SFT 82.2, D-OPSD 40.49, Untouched 48.69" and line.paper in shipped.text
-    assert paper.not_run("continual", "chains") == []
+    assert line.paper == "FID: SFT 82.2, D-OPSD 40.49, Untouched 48.69"
+    assert paper.not_run("zimage", "the real model") == [] and "Z-Image-Turbo itself: not run" in shipped.text
+
+
+@pytest.mark.parametrize("name", ["domain", "continual"])
+def test_full_fine_tuning_and_chains_stand_on_the_page_with_their_claims(shipped, name):
+    study = studies.opened(ROOT / "studies" / name)
+    said = paper.lines(study, name)
+    assert [s.anchor for s in said] == [f"claim-{name}-{i}" for i in paper.HEADLINES[name]]
+    assert all(s.measured in shipped.text and s.where in shipped.text for s in said)
+    assert all(f"; {4 if name == 'domain' else 5} {study.units}" in s.where for s in said)
+    wanted = {"domain": "figure-domain-trajectory", "continual": "figure-continual-continual"}[name]
+    assert wanted in shipped.all("id") and captions.unit(study).split(",")[0] in shipped.text
+
+
+def test_what_remains_after_each_training_is_a_table_a_method(shipped):
+    found = pd.read_csv(ROOT / "studies/continual/reports/tables/continual.csv")
+    row = found[(found.score == "first_fidelity") & (found.method == "dopsd")].set_index("training").value
+    assert len(row) == 3 and all(f"{v:.3f} [" in shipped.text for v in row)
+    assert shipped.text.count("the first concept: fidelity since its training") == 3
+    assert "set of 3 concepts, n = 5, of which both orders on 2 few-step models are averaged first" in shipped.text
+    assert (
+        "over 5 sets; turbo 0" in shipped.text
+        and captions.last(studies.opened(ROOT / "studies/continual"))
+        == "After the last of 3 trainings of 40 optimiser steps"
+    )
 
 
 def test_sheets_are_taken_apart_to_the_pixel(full, called):
@@ -302,3 +326,11 @@ def test_pictures_are_held_without_loss():
     held = images.held(Image.fromarray(pixels), "noise")
     again = Image.open(io.BytesIO(base64.b64decode(held.uri.split(",")[1]))).convert("RGB")
     assert np.array_equal(np.asarray(again), pixels) and (held.width, held.height) == (64, 64)
+
+
+def test_a_caption_names_the_scores_and_the_bands_that_its_figure_has(shipped):
+    said = {name: captions.facts(studies.opened(ROOT / "studies" / name)) for name in ("full", "domain")}
+    assert "nearness to the domain" in said["domain"]["scenes"] and "Fréchet" in str(said["domain"]["nearness"])
+    assert said["full"]["scenes"] == "concept fidelity (a share), blur (pixels)" and said["full"]["nearness"] == ""
+    assert said["full"]["banded"] == " of D-OPSD and SFT" and said["domain"]["banded"] == ""
+    assert "Bands are 95 % intervals of D-OPSD and SFT." in shipped.text and "Bands are 95 % intervals." in shipped.text

@@ -46,12 +46,12 @@ def _rows(record: Mapping[str, Any]) -> str:
     return ({"method": method, "baseline": baseline} | pair)[record["of"]]
 
 
-def entry(record: Mapping[str, Any], known: Controls, turbos: bool) -> dict[str, Any]:
+def entry(record: Mapping[str, Any], known: Controls, turbos: bool, units: str = "concepts") -> dict[str, Any]:
     """What the page says of a claim, in words."""
     score = SCORES.get(record["score"], score_name(record["score"]))
     found = measured(record)
     if record["value"] is not None:
-        found += f" over {record['n_units']} concepts; {seeds(record, turbos).replace('<br>', ', ')}"
+        found += f" over {record['n_units']} {units}; {seeds(record, turbos).replace('<br>', ', ')}"
         found += f"; p {p_text(record['p_holm'])}" if record["p_holm"] is not None else ""
     return dict(record) | {
         "asked": f"{score}: {_rows(record)}, {PLACES[record['at']]}, {bar(record)}",
@@ -63,6 +63,8 @@ def entry(record: Mapping[str, Any], known: Controls, turbos: bool) -> dict[str,
     }
 
 
-def families(records: Records, known: Controls, turbos: bool) -> dict[str, list[dict[str, Any]]]:
+def families(
+    records: Records, known: Controls, turbos: bool, units: str = "concepts"
+) -> dict[str, list[dict[str, Any]]]:
     """`entry` of every claim of each family."""
-    return {family: [entry(r, known, turbos) for r in mine] for family, mine in by_family(records).items()}
+    return {family: [entry(r, known, turbos, units) for r in mine] for family, mine in by_family(records).items()}

@@ -101,5 +101,5 @@ def in_words(found: pd.DataFrame) -> list[str]:
         names = ", ".join(
             f"{label(m)} ({f:.2f}, {k:.3g})" for m, f, k in zip(best.method, best.fidelity, best.kept, strict=True)
         )
-        out.append(f"Fidelity and {score_name(str(kept))}: {names}.")
+        out.append(f"Fidelity, and {KEPT[str(kept)][0].replace(chr(10), ' ')}: {names}.")
     return out

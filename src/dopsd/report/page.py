@@ -148,12 +148,13 @@ def sentences(table: pd.DataFrame, params: Params) -> list[str]:
     return [verdict(table, score, compare, *how) for score, how in asked.items() if score in known or score == fidelity]
 
 
-def ledger(records: claimed.Records, controls: claimed.Controls, params: Params) -> str:
-    """CLAIMS.md: every claim, its number, its controls and the history of its bar."""
+def ledger(records: claimed.Records, controls: claimed.Controls, params: Params, sets: int = 0) -> str:
+    """CLAIMS.md: every claim, its number, its controls and the history of its bar. sets: how many sets of concepts are the
+    units, where these are taught one after another; 0: the concepts are."""
     turbos = bool(params.grid.turbos)
-    families = claims_page.families(records, controls, turbos)
+    families = claims_page.families(records, controls, turbos, "sets" if sets else "concepts")
     counts = claims_page.counts(records) if records else "Nothing is asked: the study has no `claims.yaml`."
-    return filled(LEDGER, counts=counts, families=families, grid=params.grid)
+    return filled(LEDGER, counts=counts, families=families, grid=params.grid, sets=sets)
 
 
 def negative(records: claimed.Records, controls: claimed.Controls, params: Params) -> str:

@@ -44,7 +44,10 @@ def write_report(study: Continual) -> None:
     figure = continual.figure(of_sets, plain)
     if figure:
         grids.save(figure, paths.FIGURES / "continual.png")
-    write_text(_page(study, of_sets, table, *write_claims(found), plain, bool(figure)), REPORT)
+    records, controls = write_claims(found)
+    write_text(_page(study, of_sets, table, records, controls, plain, bool(figure)), REPORT)
+    write_text(page.ledger(records, controls, p, len(study.chains.sets)), REPORT.with_name("CLAIMS.md"))
+    write_text(page.negative(records, controls, p), REPORT.with_name("NEGATIVE.md"))
 
 
 def _page(

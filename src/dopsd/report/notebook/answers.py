@@ -75,10 +75,12 @@ def bars(of: Study) -> None:
     )
 
 
-def asked(of: Known) -> None:
-    """Show a study's figures and claims; of one that has not been run, what will be asked of it, and what runs it."""
+def asked(of: Known, *figures: str) -> None:
+    """Show these figures of a study and its claims; of one that has not been run, what will be asked of it, and what runs
+    it."""
     if isinstance(of, Study):
-        pictures.figures(of)
+        for name in figures:
+            pictures.figure(of, name)
         return tables.claims(of)
     with chdir(of):
         params = load(FILE)

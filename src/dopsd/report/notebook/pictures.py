@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 import numpy as np
 from IPython.display import Image as Shown
@@ -13,7 +12,7 @@ from PIL import Image
 from dopsd.report.comparison import TAUGHT, TITLE, cut_sheet
 from dopsd.report.grids import DPI, picture_grid
 from dopsd.report.names import label
-from dopsd.report.notebook.record import Known, on_record, say, say_absent
+from dopsd.report.notebook.record import on_record, say
 from dopsd.report.sheets import SAID
 from dopsd.report.site import captions, images
 from dopsd.report.site.studies import Study, command
@@ -84,19 +83,6 @@ def figure(of: Study, name: str, left: int | None = None) -> None:
     data = kind.data[1:] if kind.data.startswith("/") else of.file(kind.data)
     stop = "" if kind.title.endswith("?") else "."
     say(f"**{kind.title}{stop}** {captions.caption(of, kind)} Numbers: `{data}`.")
-
-
-def figures(of: Known) -> None:
-    """Show every figure of a study's reports; one that has no caption by its file alone."""
-    if isinstance(of, Path):
-        return say_absent(of)
-    known = told(of)
-    for file in sorted(of.file("figures").glob("*.png")):
-        if file.stem in known:
-            figure(of, file.stem)
-        else:
-            _figure(file.stem, opened(file), file.stem)
-            say(f"`{file}`")
 
 
 @on_record

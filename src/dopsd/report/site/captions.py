@@ -6,10 +6,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from dopsd.config import chains
 from dopsd.config.questions import FILE as QUESTIONS
 from dopsd.config.questions import load
 from dopsd.config.section import Section, validated
 from dopsd.config.yaml import mapping
+from dopsd.report import charts
 from dopsd.report.comparison import last_step
 from dopsd.report.names import label
 from dopsd.report.questions import name as question_figure
@@ -20,6 +22,7 @@ from dopsd.study import grid as cells_of
 from dopsd.support.text import read_text
 
 FILE = Path(__file__).with_suffix(".yaml")
+NEARNESS, CLOSE = "domain_nearness", "nearness to the domain (0: the world's renders, 1: the domain's)"
 QUESTION = "question"  # the kind of every question's figure
 LOOK = "look"  # a concept's kind that no words describe
 
@@ -59,6 +62,9 @@ def kinds() -> dict[str, Kind]:
 def last(study: Study) -> str:
     """The last checkpoints in words."""
     params = study.params
+    if study.chained:
+        sets = chains.load(params.grid.concepts, study.folder / chains.FILE).sets
+        return f"After the last of {len(sets[0])} trainings of {params.train.steps} optimiser steps"
     steps = {m: last_step(params, m) for m in params.grid.trained}
     other = ", ".join(f"{label(m)}: {step}" for m, step in steps.items() if step != params.train.steps)
     return f"After the last of {params.train.steps} optimiser steps" + (f" ({other})" if other else "")
@@ -74,6 +80,10 @@ def unit(study: Study) -> str:
         if n > 1
         else f"a training each (seed {seeds})"
     )
+    if study.chained:
+        sets = chains.load(grid.concepts, study.folder / chains.FILE).sets
+        both = f"both orders{f' on {n} few-step models' if study.turbos and n > 1 else ''}"
+        return f"The unit is the set of {len(sets[0])} concepts, n = {len(sets)}, of which {both} are averaged first."
     looks = [c for c in grid.concepts if cells_of.kind(study.params, c) == LOOK]
     words = f" ({len(grid.concepts) - len(looks)} beside the described row: no words describe {', '.join(looks)})"
     return f"The unit is the concept, n = {len(grid.concepts)}{words if looks else ''}, {trainings}."
@@ -82,12 +92,17 @@ def unit(study: Study) -> str:
 def facts(study: Study) -> dict[str, object]:
     """What captions say of a study."""
     params = study.params
-    probe = params.probe or params.picture_probe
+    lines = [m for m in params.grid.trained if len(cells_of.training(params, m).kept) > 1]
+    pair = f"{label(params.compare.method)} and {label(params.compare.baseline)}"
+    probe, of_domains = params.probe or params.picture_probe, params.step_size.fidelity == NEARNESS
     return {
         "few": params.evaluate.few,
         "last": last(study),
         "unit": unit(study),
         "seed": params.grid.seeds[0],
+        "scenes": f"{CLOSE}, Fréchet distance to it" if of_domains else "concept fidelity (a share), blur (pixels)",
+        "nearness": f" {CLOSE}, Fréchet distance to it in few steps and in many guided ones;" if of_domains else "",
+        "banded": "" if len(lines) <= charts.BANDS else f" of {pair}",
         "method": label(params.compare.method),
         "baseline": label(params.compare.baseline),
         "concepts": len(params.grid.concepts),

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import pandas as pd
 from PIL import Image
 
 from dopsd.config import runs
-from dopsd.report import claimed, claims_page, front, miniature, page, reported, sections
+from dopsd.report import claimed, claims_page, continual, front, miniature, page, reported, sections
 from dopsd.report.grids import TILE
 from dopsd.report.names import label
 from dopsd.report.sheets import SAID
@@ -82,7 +83,7 @@ def ledger(study: Study) -> list[dict[str, Any]]:
     """Every claim, as the ledger shows it."""
     rows = []
     for record in study.records:
-        entry = claims_page.entry(record, study.controls, study.turbos)
+        entry = claims_page.entry(record, study.controls, study.turbos, study.units)
         entry["controls"] = [render.line(control) for control in entry["controls"]]
         entry["committed"], entry["changes"] = (
             render.line(entry["committed"]),
@@ -98,39 +99,56 @@ def ledger(study: Study) -> list[dict[str, Any]]:
 def of_study(study: Study) -> dict[str, Any]:
     """What the page says of any study that has been run."""
     with study.called():
-        params, summary = study.params, study.table("summary")
-        compared = [*params.grid.references, params.compare.baseline, params.compare.method]
-        few, many = params.evaluate.few, params.evaluate.many
-        pairs, costs, beside = study.table("pairs"), study.table("costs"), study.table("front")
-        if summary is None or pairs is None or costs is None:
-            raise UserError(f"{study.file('tables')}: a table is missing; run `{command(study.folder)}`")
-        methods, several = cells_of.methods(params), len(params.grid.trained) > 2
-        claims = ledger(study)
-        matched = sections.side_by_side(pairs, params.compare.method, params.compare.baseline, few, many)
-        every = sections.one_at_a_time(summary, params, methods, few) if several else ""
-        known, tune = study.table("reported"), params.train.tune
-        both = "" if known is None else reported.in_words(known, tune)
-        return {
+        told = {
             "study": study,
-            "few": few,
-            "many": many,
+            "few": study.params.evaluate.few,
+            "many": study.params.evaluate.many,
             "unit": captions.unit(study),
             "last": captions.last(study),
             "figures": {name: captions.figure(study, name) for name in captions.kinds()},
-            "questions": captions.questions(study),
-            "families": claimed.by_family(claims),
+            "families": claimed.by_family(ledger(study)),
             "negatives": [render.line(s) for s in claimed.negatives(study.records, study.controls, study.turbos)],
-            "summary": table(study, sections.summary(summary, compared, few), SUMMARY),
-            "matched": table(study, matched),
-            "every": table(study, every, SUMMARY if study.name == MAIN else (*SUMMARY, SAYS)),
-            "costs": table(study, sections.costs_markdown(costs, params.compare.baseline)),
-            "front": [] if beside is None else front.in_words(beside),
-            "reported": table(study, both, as_reported(both, tune)) if both else "",
-            "orders": [] if known is None else reported.orders(known, tune),
             "counts": table(study, claims_page.counts(study.records)) if study.records else "",
-            "ledger": claims,
-            "compared": {name: label(name) for name in (params.compare.method, params.compare.baseline)},
+            "ledger": ledger(study),
+            "compared": {m: label(m) for m in (study.params.compare.method, study.params.compare.baseline)},
         }
+        return told | (_chained(study) if study.chained else _compared(study))
+
+
+def _needed(study: Study, name: str) -> pd.DataFrame:
+    """A table of a study; UserError where it has none of that name."""
+    if (found := study.table(name)) is None:
+        raise UserError(f"{study.file(f'tables/{name}.csv')}: missing; run `{command(study.folder)}`")
+    return found
+
+
+def _chained(study: Study) -> dict[str, Any]:
+    """Of trainings that follow one another: what remains after each, a table a method."""
+    found, grid = _needed(study, "continual"), study.params.grid
+    plain = [row for row in ("untouched", "described", "teacher") if row in grid.references]
+    return {"after": {label(m): render.html(continual.markdown(found, m, plain), study.link) for m in grid.trained}}
+
+
+def _compared(study: Study) -> dict[str, Any]:
+    """Of methods that are compared, each from the untouched model."""
+    params, methods = study.params, cells_of.methods(study.params)
+    few, many, tune = params.evaluate.few, params.evaluate.many, params.train.tune
+    compared = [*params.grid.references, params.compare.baseline, params.compare.method]
+    summary, pairs, costs = (_needed(study, name) for name in ("summary", "pairs", "costs"))
+    beside, known = study.table("front"), study.table("reported")
+    matched = sections.side_by_side(pairs, params.compare.method, params.compare.baseline, few, many)
+    every = sections.one_at_a_time(summary, params, methods, few) if len(params.grid.trained) > 2 else ""
+    both = "" if known is None else reported.in_words(known, tune)
+    return {
+        "questions": captions.questions(study),
+        "summary": table(study, sections.summary(summary, compared, few), SUMMARY),
+        "matched": table(study, matched),
+        "every": table(study, every, SUMMARY if study.name == MAIN else (*SUMMARY, SAYS)),
+        "costs": table(study, sections.costs_markdown(costs, params.compare.baseline)),
+        "front": [] if beside is None else front.in_words(beside),
+        "reported": table(study, both, as_reported(both, tune)) if both else "",
+        "orders": [] if known is None else reported.orders(known, tune),
+    }
 
 
 def miniature_of(study: Study) -> dict[str, Any]:

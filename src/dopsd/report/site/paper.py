@@ -46,6 +46,10 @@ HEADLINES = {  # a study's claims that the paper makes, too
         "dopsd-keeps-old-prompts",
         "dopsd-keeps-more-of-old-prompts",
     ),
+    "continual": (
+        "keeps-few-steps-after-three",
+        "first-remains",
+    ),
 }
 FULL = "domain"  # the study of full fine-tuning, which the paper's second table is of
 ASKS = {  # a claim's score: the one of which `reported.yaml` says what the paper's table has of it

@@ -43,9 +43,14 @@ class Study:
         return bool(self.params.grid.turbos)
 
     @property
+    def chained(self) -> bool:
+        """Whether it teaches one model several concepts, one after another."""
+        return (self.folder / chains.FILE).exists()
+
+    @property
     def units(self) -> str:
         """What its intervals are over."""
-        return "sets" if (self.folder / chains.FILE).exists() else "concepts"
+        return "sets" if self.chained else "concepts"
 
     def file(self, name: str) -> Path:
         """Of its reports."""

@@ -34,7 +34,8 @@ LATER = {  # of studies/: what their sections are about
     "questions": "D-OPSD's own questions: who the teacher is, the loss, K, the rank, whose states, whose targets",
     "domain": "Full fine-tuning on a domain of many pictures (the paper's Table 2)",
     "continual": "One concept after another (continual tuning)",
-    "zimage": "Z-Image-Turbo itself",
+    "zimage": "Z-Image-Turbo itself (the paper's Table 1)",
+    "klein": "FLUX.2-klein-4B itself",
 }
 ACROSS = 4  # prompts of a sheet that are shown,
 PROMPTS = 5  # and of the miniature's
@@ -108,8 +109,8 @@ def of_study(study: Study) -> dict[str, Any]:
         claims = ledger(study)
         matched = sections.side_by_side(pairs, params.compare.method, params.compare.baseline, few, many)
         every = sections.one_at_a_time(summary, params, methods, few) if several else ""
-        known, tune = study.table("reported"), params.train.tune
-        both = "" if known is None else reported.in_words(known, tune)
+        known, paper = study.table("reported"), reported.which(params)
+        both = "" if known is None else reported.in_words(known, paper)
         return {
             "study": study,
             "few": few,
@@ -125,8 +126,8 @@ def of_study(study: Study) -> dict[str, Any]:
             "every": table(study, every, SUMMARY if study.name == MAIN else (*SUMMARY, SAYS)),
             "costs": table(study, sections.costs_markdown(costs, params.compare.baseline)),
             "front": [] if beside is None else front.in_words(beside),
-            "reported": table(study, both, as_reported(both, tune)) if both else "",
-            "orders": [] if known is None else reported.orders(known, tune),
+            "reported": table(study, both, as_reported(both, paper)) if both else "",
+            "orders": [] if known is None else reported.orders(known, paper),
             "counts": table(study, claims_page.counts(study.records)) if study.records else "",
             "ledger": claims,
             "compared": {name: label(name) for name in (params.compare.method, params.compare.baseline)},

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dopsd.config.params import load
+from dopsd.config.params import load, load_preset
 from dopsd.mini import observers
 from dopsd.report import reported
 from dopsd.world import captions, lexicon, naming, outside, scenes, tokens
@@ -75,6 +75,45 @@ def test_what_is_said_of_the_studys_settings_is_what_they_are():
     assert (wanted.new, wanted.noises, 1 + len(wanted.also_said)) == (12, 2, 3)
     assert params.methods["pso"] == {"sharpness": 5.0, "share": 0.1, "kept": 0.5, "pictures": 20, "rollout_steps": 4}
     assert params.methods["dreambooth"] == {"weight": 1.0, "pictures": 100, "rollout_steps": 4}
+
+
+def test_what_is_said_of_the_studies_at_full_size_is_what_they_are():
+    text = (ROOT / "docs/deviations.md").read_text(encoding="utf-8").partition("## At full size")[2]
+    found = {}
+    for name in ("zimage", "klein", "zimage-small"):
+        with chdir(ROOT / "studies" / name):
+            found[name] = load()
+    zimage, klein, small = found.values()
+    for params in (zimage, klein):
+        grid, rates = params.grid, set(params.step_size.given.values())
+        assert f"| {', '.join(grid.concepts)}, of google/dreambooth" in text
+        assert {s.pictures for s in params.fetch.hub.values()} == {4} and "| about 4 | 4 |" in text
+        assert f"| training seeds | 30 | {', '.join(map(str, grid.seeds))} |" in text
+        assert f"| noises of a prompt | 1 | {params.prompts.noises} |" in text and params.prompts.new == 4
+        assert (params.train.batch_size, params.train.accumulation, params.train.lora_rank) == (4, 4, 64)
+        assert rates == {
+            load_preset({"zimage": "zimage", "klein": "klein-4b"}[params.backbone.name]).tune.learning_rate
+        }
+        assert {params.methods[m]["rollout_steps"] for m in ("dreambooth", "pso")} == {params.evaluate.few}
+        assert params.methods["dopsd"] == load_preset("zimage").methods["dopsd"]
+    rates = " and ".join(f"{p.step_size.given['sft']:.0e}".replace("e-0", "e-") for p in (zimage, klein))
+    assert f"| D-OPSD's, {rates} |" in text
+    assert f"| steps, klein | 3,001 | {klein.train.steps} |" in text and zimage.train.steps == 2000
+    assert f"own steps, {zimage.evaluate.few} and {klein.evaluate.few} |" in text
+    assert f"seed {small.grid.seeds[0]}, {small.train.steps} steps" in text and len(small.grid.concepts) == 1
+    assert f"and {small.methods['dopsd']['ema']:g} as".replace("0.", ".") in text
+    assert small.methods["dopsd"]["ema"] ** small.train.steps == pytest.approx(0.9999**2000, rel=1e-3)
+
+
+def test_klein_is_asked_what_z_image_is():
+    claims = [(ROOT / "studies" / name / "claims.yaml").read_text(encoding="utf-8") for name in ("zimage", "klein")]
+    assert claims[0] == claims[1]
+    with chdir(ROOT / "studies/zimage"):
+        zimage = load()
+    with chdir(ROOT / "studies/klein"):
+        klein = load()
+    for section in ("fetch", "grid", "prompts", "instruments", "compare"):
+        assert getattr(zimage, section) == getattr(klein, section), section
 
 
 def test_every_commit_of_the_errata_is_one_of_this_history():

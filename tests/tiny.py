@@ -86,9 +86,9 @@ def _language(layers: int) -> dict:
     }
 
 
-def zimage(folder: Path) -> Path:
+def zimage(folder: Path, seed: int = 0) -> Path:
     """A ZImagePipeline of another shape than the miniature's: latents of half the picture's side."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     ZImagePipeline(
         scheduler=FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, shift=3.0),
         vae=AutoencoderKL(**BLOCKS, scaling_factor=0.7, shift_factor=0.1),
@@ -146,9 +146,9 @@ def vlm(folder: Path) -> Path:
     return folder
 
 
-def klein(folder: Path) -> Path:
+def klein(folder: Path, seed: int = 0) -> Path:
     """A Flux2KleinPipeline: one double and one single block, features of three layers."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     vae = AutoencoderKLFlux2(**BLOCKS)
     vae.bn.running_mean.copy_(torch.randn(16) / 4)
     vae.bn.running_var.copy_(torch.rand(16) + 0.5)

@@ -104,6 +104,7 @@ def results(cells, params, **changes):
         "front": None,
         "teacher": None,
         "reported": None,
+        "floor": None,
         "questions": {},
         "differences": pd.DataFrame(columns=questions.COLUMNS),
         "probe": {"eye": {"4": PROBE, "8": PROBE}},

@@ -66,6 +66,13 @@ def test_more_prompts_are_drawn_but_not_trained(changed):
     assert set(changed(evaluate={"batch_size": 32})) == {"probe", "report"}
 
 
+@pytest.mark.parametrize("study", ["zimage", "klein"])
+def test_what_is_drawn_with_a_picture_seen_is_another_picture(study, monkeypatch, request):
+    monkeypatch.chdir(request.config.rootpath / "studies" / study)
+    params = load()
+    assert keys.draw(params, seen=True) != keys.draw(params, seen=False)
+
+
 def test_what_a_picture_depends_on_of_its_prompt():
     row = Row(id="a", kind="new", group="0", text="a [V]", described="a star", height=64, width=64, noise=7)
     before = keys.drawn([row], "said")

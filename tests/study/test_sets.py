@@ -32,6 +32,15 @@ def test_a_folder_becomes_a_set_of_the_releases_format(photos, tmp_path):
     assert settings.kind("corgi") == "object" and settings.kind("beacon") is None
 
 
+def test_a_set_of_one_shape_has_that_of_most_of_its_pictures(photos, tmp_path, capsys):
+    Image.new("RGB", (96, 72), "blue").save(photos / "c.png")
+    settings = Fetch(size=64, folders={"corgi": {"images": str(photos), "name": "my corgi"}})
+    write_concept("corgi", settings, tmp_path / "corgi", one_shape=True)
+    sizes = {item.size for item in read_set(tmp_path / "corgi" / "data.jsonl")}
+    assert len(sizes) == 1 and (64, 64) not in sizes
+    assert "which most have: a method draws pictures of the class" in capsys.readouterr().out
+
+
 def test_a_set_of_the_hub_by_datasets(photos, tmp_path, monkeypatch):
     import datasets
 

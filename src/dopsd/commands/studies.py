@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dopsd.commands import arguments
 from dopsd.support.errors import UserError, printable
+
+if TYPE_CHECKING:
+    from dopsd.study.pipeline import Study
 
 Folder = Annotated[Path, typer.Argument(help="of a study: where its params.yaml is")]
 
@@ -27,13 +30,43 @@ def plan(folder: Folder = Path(".")) -> None:
     from dopsd.config.runs import speeds
     from dopsd.study import plan as job
 
-    study = job.opened(load())
+    params = load()
+    study = job.opened(params)
+    if params.picture_probe:
+        _of_pictures(study)
+        return
     rows = job.plan(study)
     ran = job.on_record()
     print(job.table(rows, speeds(ran)).to_markdown(index=False))
     print(job.by_record(rows, ran))
     print(job.disk(study, rows))
     print(job.memory(study.params.backbone, study.params.train))
+
+
+def _of_pictures(study: Study) -> None:
+    """The same of a study of pictures, before it begins, too: by timed steps where it has no runs of its own."""
+    from dopsd.config.runs import speeds
+    from dopsd.study import costs
+    from dopsd.study import plan as job
+
+    params = study.params
+    rows, ran, found = costs.ahead(study), job.on_record(), costs.timed(params)
+    print(job.table(rows, speeds(ran) or (found.speeds if found else {})).to_markdown(index=False))
+    print()
+    print(costs.by_method(study, rows, found).to_markdown(index=False, disable_numparse=True))
+    print()
+    print(costs.downloads(params).to_markdown(index=False, disable_numparse=True))
+    print()
+    print(f"downloads: {costs.to_fetch(params):.1f} GB")
+    print(costs.hours(rows, found) if found and not ran else job.by_record(rows, ran))
+    taken = costs.disk(study)
+    more = (
+        f"about {sum(taken.values()):.0f} GiB more, in {costs.COPIES} copies (store, outputs, DVC's cache)"
+        if taken
+        else ""
+    )
+    print(f"disk: {more}" if more else job.disk(study, rows))
+    print(costs.memory(found) if found else job.memory(params.backbone, params.train))
 
 
 def publish(

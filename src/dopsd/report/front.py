@@ -17,6 +17,7 @@ from dopsd.report.units import Unit, over_concepts, whole
 KEPT = {  # against fidelity: what it is called, and whether more of it is better
     "contrast_kept": ("few steps: contrast of new scenes over described", True),
     "blur_added": ("few steps: blur of new scenes,\npixels more than described", False),
+    "reward": ("few steps: people's preference, new pictures", True),
     "retention_kid": ("ordinary prompts: KID to untouched", False),
 }
 COLUMNS = ["against", "method", "fidelity", "kept", "on_front"]

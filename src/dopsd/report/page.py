@@ -12,7 +12,7 @@ import pandas as pd
 from dopsd.config.params import Params
 from dopsd.config.questions import Question
 from dopsd.config.study import Compared
-from dopsd.report import claimed, claims_page, front, predicted, questions, reported, sections
+from dopsd.report import claimed, claims_page, floor, front, predicted, questions, reported, sections
 from dopsd.report import miniature as card
 from dopsd.report.charts import BANDS
 from dopsd.report.figures import CONTEXTS
@@ -104,10 +104,10 @@ class Results:
 
     table: `tables.summary`; pairs: `pairs.pairs`; records, controls: claims.json and controls.json; power, concepts, costs:
     the tables of these names; openness: likewise, None where all prompts say equally much; front, reported: likewise, None
-    where there are too few methods; teacher: likewise, None where no such row is; questions: of questions.yaml; differences:
-    theirs; probe, miniature: the files of scores of these names, None where the study has none; devices: what the cells ran
-    on; lower: the scores of which less is better; figures: those that there are; random_weights: whether the model has never
-    been trained.
+    where there are too few methods; teacher: likewise, None where no such row is; floor: likewise, None where trainings
+    answer prompts of their own; questions: of questions.yaml; differences: theirs; probe, miniature: the files of scores of
+    these names, None where the study has none; devices: what the cells ran on; lower: the scores of which less is better;
+    figures: those that there are; random_weights: whether the model has never been trained.
     """
 
     table: pd.DataFrame
@@ -121,6 +121,7 @@ class Results:
     front: pd.DataFrame | None
     teacher: pd.DataFrame | None
     reported: pd.DataFrame | None
+    floor: pd.DataFrame | None
     questions: Mapping[str, Question]
     differences: pd.DataFrame
     probe: dict | None
@@ -169,7 +170,7 @@ def report(results: Results, params: Params) -> str:
     methods, turbos = cells_of.methods(params), bool(grid.turbos)
     several, differences = len(grid.trained) > 2, sections.differences(results.pairs, compare.baseline)
     rows = [m for m in grid.methods if not several or m in (*grid.references, compare.method, compare.baseline)]
-    records, controls, tune = results.records, results.controls, params.train.tune
+    records, controls, paper = results.records, results.controls, reported.which(params)
     return filled(
         TEMPLATE,
         sentences=sentences(results.table, params),
@@ -184,9 +185,10 @@ def report(results: Results, params: Params) -> str:
         front=[] if results.front is None else front.in_words(results.front),
         predicted=[] if results.teacher is None else predicted.in_words(results.teacher),
         by_attribute="" if results.teacher is None else predicted.by_attribute(results.teacher),
-        reported="" if results.reported is None else reported.in_words(results.reported, tune),
-        orders=[] if results.reported is None else reported.orders(results.reported, tune),
-        paper=reported.load(tune),
+        reported="" if results.reported is None else reported.in_words(results.reported, paper),
+        orders=[] if results.reported is None else reported.orders(results.reported, paper),
+        paper=reported.load(paper),
+        floor={} if results.floor is None else floor.in_words(results.floor, compare.baseline),
         concepts=sections.concepts(results.concepts),
         costs=sections.costs_markdown(results.costs, compare.baseline),
         power="" if results.power.empty else claimed.power(results.power),

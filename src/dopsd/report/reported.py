@@ -8,13 +8,20 @@ from pathlib import Path
 
 import pandas as pd
 
+from dopsd.config.params import Params
 from dopsd.config.section import Section, validated
 from dopsd.config.yaml import mapping
 from dopsd.report.names import label
 from dopsd.report.tables import lines, number_text
 from dopsd.support.text import read_text
 
-FILES = {"lora": "reported.yaml", "full": "reported_full.yaml"}  # by what is tuned
+FILES = {  # by what is tuned, and whether the study's instruments look at real pictures
+    "lora": "reported.yaml",
+    "full": "reported_full.yaml",
+    "lora, pictures": "reported_pictures.yaml",
+    "full, pictures": "reported_full_pictures.yaml",
+}
+OF_PICTURES = "dino"  # an instrument of the paper's, which a world's pictures are not shown
 COLUMNS = ["row", "score", "reported", "here", "value", "low", "high"]
 FEWEST = 4  # rows, for a correlation of ranks
 
@@ -29,10 +36,11 @@ class Column(Section):
 
 
 class Reported(Section):
-    """of, without: what the table is of, and what of it the study has not; the scores of the paper's table by their names,
-    and every row's numbers."""
+    """of, beside, without: what the table is of, what stands beside it here, and what of it the study has not; the scores of
+    the paper's table by their names, and every row's numbers."""
 
     of: str
+    beside: str
     without: str
     columns: dict[str, Column]
     rows: dict[str, dict[str, float]]
@@ -47,32 +55,37 @@ class Order:
     n: int
 
 
-def load(tune: str) -> Reported:
-    """What the paper reports of tuning so."""
-    file = Path(__file__).with_name(FILES[tune])
+def which(params: Params) -> str:
+    """The paper's table that a study's stands beside: a name of `FILES`."""
+    return params.train.tune + (", pictures" if params.instruments.get(OF_PICTURES) else "")
+
+
+def load(of: str) -> Reported:
+    """What the paper reports. of: see `which`."""
+    file = Path(__file__).with_name(FILES[of])
     return validated(Reported, mapping(read_text(file), str(file)), str(file))
 
 
-def asked(tune: str) -> set[str]:
+def asked(of: str) -> set[str]:
     """The scores of a study that stand beside the paper's."""
-    return {column.here.partition("@")[0] for column in load(tune).columns.values()}
+    return {column.here.partition("@")[0] for column in load(of).columns.values()}
 
 
-def table(summary: pd.DataFrame, tune: str) -> pd.DataFrame:
+def table(summary: pd.DataFrame, of: str) -> pd.DataFrame:
     """`COLUMNS`: a row a row of the paper's table and score that the study has too. summary: `tables.summary`."""
-    said, known = load(tune), {(r.method, r.score): r for r in lines(summary)}
+    said, known = load(of), {(r.method, r.score): r for r in lines(summary)}
     rows = []
     for row, numbers in said.rows.items():
         for score, number in numbers.items():
             if mine := known.get((row, said.columns[score].here)):
-                of = {"row": row, "score": score, "reported": number, "here": said.columns[score].here}
-                rows.append(of | {"value": mine.value, "low": mine.low, "high": mine.high})
+                who = {"row": row, "score": score, "reported": number, "here": said.columns[score].here}
+                rows.append(who | {"value": mine.value, "low": mine.low, "high": mine.high})
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def orders(found: pd.DataFrame, tune: str) -> list[Order]:
+def orders(found: pd.DataFrame, of: str) -> list[Order]:
     """How far both agree, a score each, where there are rows enough."""
-    out, columns = [], load(tune).columns
+    out, columns = [], load(of).columns
     for score, rows in found.groupby("score", sort=False):
         column = columns[str(score)]
         sign = 1 if column.better == column.which else -1
@@ -81,12 +94,12 @@ def orders(found: pd.DataFrame, tune: str) -> list[Order]:
     return out
 
 
-def in_words(found: pd.DataFrame, tune: str) -> str:
+def in_words(found: pd.DataFrame, of: str) -> str:
     """`table`, a row a row of the paper's, each score of it beside the study's; "" where the study has fewer than its rows
     for an order."""
     if found.row.nunique() < FEWEST:
         return ""
-    columns, out = load(tune).columns, []
+    columns, out = load(of).columns, []
     for row, mine in found.groupby("row", sort=False):
         known = {r.score: r for r in lines(mine)}
         line = {"": label(str(row))}

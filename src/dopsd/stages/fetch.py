@@ -6,7 +6,7 @@ import shutil
 
 from dopsd.config.params import load
 from dopsd.stages._run import run
-from dopsd.study.grid import fetched
+from dopsd.study.grid import fetched, of_one_shape
 from dopsd.study.sets import write_concept
 from dopsd.support import paths
 
@@ -16,7 +16,7 @@ def main() -> None:
     params = load()
     wanted = {paths.concept_set(c): c for c in fetched(params)}
     for folder, concept in wanted.items():
-        write_concept(concept, params.fetch, folder)
+        write_concept(concept, params.fetch, folder, of_one_shape(params))
     for folder in set(paths.CONCEPTS.iterdir()) - set(wanted):
         shutil.rmtree(folder)
 

@@ -23,6 +23,7 @@ from dopsd.report import (
     claims,
     comparison,
     figures,
+    floor,
     front,
     grids,
     ledger,
@@ -86,9 +87,11 @@ def answered(params: Params, trainings: Trainings, kinds: dict[str, str]) -> tup
 
 @dataclass(frozen=True)
 class Measured:
-    """What a study measured. cells, others: `cells.flat`'s, at the main openness and at each other; beside:
-    `openness.beside`'s; kinds: concept -> what it is; questions: questions.yaml's; found: the claims, answered."""
+    """What a study measured. long: the long table of scores; cells, others: `cells.flat`'s, at the main openness and at each
+    other; beside: `openness.beside`'s; kinds: concept -> what it is; questions: questions.yaml's; found: the claims,
+    answered."""
 
+    long: pd.DataFrame
     cells: dict[Key, Steps]
     others: openness.Others
     beside: dict[Key, Steps]
@@ -105,11 +108,11 @@ def measured(params: Params) -> Measured:
     complete(long, params)
     cells, others = flat_cells.flat(long, few, many), openness.others(long, few, many)
     kinds = {concept: cells_of.kind(params, concept) for concept in params.grid.concepts}
-    wanted = reported.asked(params.train.tune) | {claim.score for claim in asked_of.load()}
+    wanted = reported.asked(reported.which(params)) | {claim.score for claim in asked_of.load()}
     beside = openness.beside(cells, others, wanted)
     trainings = trainings_of(params, beside)
     asks = questions_of.load(params.grid.methods)
-    return Measured(cells, others, beside, kinds, trainings, asks, *answered(params, trainings, kinds))
+    return Measured(long, cells, others, beside, kinds, trainings, asks, *answered(params, trainings, kinds))
 
 
 def write_claims(found: list[Answer]) -> tuple[list[dict], dict[str, list[dict]]]:
@@ -147,8 +150,11 @@ def write_tables(params: Params, study: Measured) -> dict[str, pd.DataFrame]:
     if not teacher.empty:
         written["teacher"] = teacher
     of_all = tables.summary(study.beside, baseline)
-    if (beside := reported.table(of_all, params.train.tune)).row.nunique() >= reported.FEWEST:
+    if (beside := reported.table(of_all, reported.which(params))).row.nunique() >= reported.FEWEST:
         written["reported"] = beside
+    prompts = {row.id: row for concept in grid.concepts for row in asked(concept)}.values()
+    if floor.crossed(prompts):
+        written["floor"] = floor.table(study.long, prompts, summary, baseline, few)
     if study.questions:
         written["questions"] = questions.differences(study.questions, study.trainings)
     if study.others:
@@ -232,6 +238,7 @@ def write_report(params: Params) -> Path:
         front=written.get("front"),
         teacher=written.get("teacher"),
         reported=written.get("reported"),
+        floor=written.get("floor"),
         questions=study.questions,
         differences=written.get("questions", pd.DataFrame()),
         probe=probe,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dopsd.config.params import load
 from dopsd.evaluation.step_size import choose
 from dopsd.stages._run import run
+from dopsd.study import ready
 from dopsd.study.pipeline import Study
 from dopsd.support import paths
 from dopsd.support.files import write_csv, write_json
@@ -14,7 +15,10 @@ def main() -> None:
     """Write reports/metrics/step_size.json and the whole search to reports/tables/step_size.csv."""
     file = paths.TABLES / "step_size.csv"
     params = load()
-    table = Study(params).search(file)
+    study = Study(params)
+    if params.picture_probe:  # what is missing is said before the first training
+        ready.check(study)
+    table = study.search(file)
     write_csv(table, file)
     write_json(choose(table, params.step_size.given, params.step_size.same), paths.STEP_SIZE)
 

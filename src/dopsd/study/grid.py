@@ -16,6 +16,7 @@ from dopsd.objectives import Method, method
 from dopsd.study.sets import known
 from dopsd.support.errors import UserError
 from dopsd.support.paths import ORDINARY
+from dopsd.training import prepared
 from dopsd.world.outside import OUTSIDE, WORDLESS
 
 CONCEPTLESS = ("untouched", "base", "again")  # rows without training that answer ordinary prompts by themselves
@@ -104,6 +105,13 @@ def another(concept: str, params: Params) -> str:
             "pictures; name two, or take the method out"
         )
     return (kin or after)[0]
+
+
+def of_one_shape(params: Params) -> bool:
+    """Whether sets that a person or the hub gives must have one shape each: a method draws pictures of their class."""
+    asked = [prepared.of(m) for m in methods(params).values()]
+    drawn = any(asks and asks.pictures and not asks.adapter for asks in asked)
+    return drawn and bool(params.fetch.folders or params.fetch.hub)
 
 
 def kind(params: Params, concept: str) -> str:

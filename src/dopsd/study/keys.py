@@ -19,7 +19,7 @@ from dopsd.evaluation.drawing import Told
 from dopsd.evaluation.instruments import Panel
 from dopsd.evaluation.rows import NEW, ORDINARY, Row
 from dopsd.study import code
-from dopsd.study.grid import another, fetched, methods, training
+from dopsd.study.grid import another, fetched, methods, of_one_shape, training
 from dopsd.study.store import content
 from dopsd.support import paths
 from dopsd.support.errors import UserError, nearest
@@ -119,7 +119,9 @@ def adapter(params: Params) -> str:
 def draw(params: Params, seen: bool = False) -> str:
     """What drawing depends on, whoever trained and whatever is asked. seen: a picture is seen, too."""
     ran = code.digest(["dopsd.study.draw", backbones.module(params.backbone.name)])
-    return fingerprint(ran, _backbone(params.backbone, seen))
+    asked, unseen = _backbone(params.backbone, seen), _backbone(params.backbone, False)
+    # a model that sees by its own parts has no settings of an eye, which would tell the two apart
+    return fingerprint(ran, asked, "seen") if seen and asked == unseen else fingerprint(ran, asked)
 
 
 def drawn(rows: Sequence[Row], told: Told) -> list[tuple]:
@@ -179,7 +181,8 @@ def all_stages(params: Params) -> dict[str, dict]:
         [another(c, params) for c in grid.concepts] if any(m.needs.another for m in methods(params).values()) else []
     )
     out = {
-        "fetch": {"code": _stage("fetch"), "fetch": params.fetch.model_dump(), "concepts": fetched(params)},
+        "fetch": {"code": _stage("fetch"), "fetch": params.fetch.model_dump(), "concepts": fetched(params)}
+        | ({"one_shape": True} if of_one_shape(params) else {}),
         "prompts": {
             "code": _stage("prompts"),
             "prompts": params.prompts.model_dump(),

@@ -21,7 +21,7 @@ from dopsd.config.yaml import mapping
 from dopsd.study import grid
 from dopsd.study.continual import Continual
 from dopsd.study.grid import Cell
-from dopsd.study.pipeline import Study
+from dopsd.study.pipeline import Drawing, Study
 from dopsd.study.store import CARD
 from dopsd.support import paths
 from dopsd.support.errors import UserError, told
@@ -90,9 +90,7 @@ def plan(study: Study) -> list[Row]:
         raise UserError(
             f"{paths.PROMPTS}: missing; run `dvc repro prompts` first, which takes moments where no VLM writes"
         )
-    if p.searched and not paths.STEP_SIZE.exists():
-        n = len(p.step_size.candidates) * len(p.step_size.concepts)
-        out += [Row("step_size", m, n, 0, n * forwards(study, m), None) for m in p.searched]
+    out += searching(study)
     finished: set[Path] = set()
     for method in study.methods:
         cells = [(c, rates[method]) for c in study.trained() if c.method == method]
@@ -104,17 +102,33 @@ def plan(study: Study) -> list[Row]:
     return out
 
 
+def searching(study: Study) -> list[Row]:
+    """The trainings of a search of learning rates that has not run, a row a method."""
+    p = study.params
+    if not p.searched or paths.STEP_SIZE.exists():
+        return []
+    n = len(p.step_size.candidates) * len(p.step_size.concepts)
+    return [Row("step_size", m, n, 0, n * forwards(study, m), None) for m in p.searched]
+
+
+def drawn(study: Study, drawing: Drawing) -> tuple[int, int]:
+    """How many pictures a cell draws, and the forwards of the generator that they take."""
+    asked = Counter((r.kind, r.chance) for r in study.rows(drawing.cell.concept, drawing.cell.seed))
+    each = [(asked[s.kind, s.chance], s.nfe * (2 if s.guidance else 1)) for s in drawing.todo]
+    return sum(n for n, _ in each), sum(n * steps for n, steps in each)
+
+
 def _drawing(study: Study, method: str, finished: set[Path]) -> Row:
     """Cells that draw: kept only where their training is."""
     mine = [d for d in study.drawings() if d.place.method == method]
     kept, total = 0, 0
-    for place, cell, todo, weights in mine:
+    for drawing in mine:
+        place, cell, todo, weights = drawing
         there = weights is None or (weights in finished and weights.is_dir())
         if there and study.kept(study._drawing(weights, cell, todo), paths.samples(*place)):
             kept += 1
             continue
-        asked = Counter((r.kind, r.chance) for r in study.rows(cell.concept, cell.seed))
-        total += sum(s.nfe * (2 if s.guidance else 1) * asked[s.kind, s.chance] for s in todo)
+        total += drawn(study, drawing)[1]
     return Row("draw", method, len(mine), kept, total, None)
 
 
@@ -177,19 +191,25 @@ FROZEN = {
 TRAINED = 20  # bytes of a trained weight, up to: float32 weight, gradient, the two moments of Adam and the teacher's
 
 
+def weights_of(settings: Backbone) -> dict[str, list[int]]:
+    """{name: shape} of a transformer in a local folder, from its files' headers; {} where it is in none. UserError where a
+    file is no such file, or not all there."""
+    out: dict[str, list[int]] = {}
+    for file in sorted(Path(settings.transformer or settings.model, "transformer").glob("*.safetensors")):
+        try:
+            with safe_open(file, "pt") as f:
+                out |= {name: f.get_slice(name).get_shape() for name in f.keys()}  # noqa: SIM118 - no mapping
+        except (OSError, SafetensorError) as error:
+            raise UserError(f"{file}: not a file of weights ({told(error)}); fetch it again") from None
+    return out
+
+
 def memory(settings: Backbone, train: Train) -> str:
     """What a training holds on its device beside activations, counted from the shapes in the weights' files. (Measured peaks:
     docs/real-models.md.)"""
-    files = sorted(Path(settings.model, "transformer").glob("*.safetensors"))
-    if not files:
+    shapes = list(weights_of(settings).values())
+    if not shapes:
         return f"memory: not known before the weights of {settings.model} are in a local folder"
-    shapes = []
-    for file in files:
-        try:
-            with safe_open(file, "pt") as f:
-                shapes += [f.get_slice(name).get_shape() for name in f.keys()]  # noqa: SIM118 - no mapping
-        except (OSError, SafetensorError) as error:
-            raise UserError(f"{file}: not a file of weights ({told(error)}); fetch it again") from None
     weights, own = sum(math.prod(shape) for shape in shapes), {"float32": 4, "bfloat16": 2}[settings.dtype]
     if train.tune == "full":  # offloaded: student, teacher and gradient; else the teacher beside all that is float32
         total = weights * (3 * own if train.offload else TRAINED + own)

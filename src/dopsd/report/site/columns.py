@@ -19,7 +19,13 @@ SUMMARY = (  # of rows and their scores
 )
 SAYS = "what it is"  # a column that the main study's rows have in a list of their own
 EYE = ("text only", "target image + text", "another image + text")
-BESIDE = ("domain_frechet", "concept_fidelity", "contrast")  # the scores that are shown beside the paper's
+BESIDE = (
+    "domain_frechet",
+    "concept_fidelity",
+    "contrast",
+    "judge",
+    "reward",
+)  # the scores that are shown beside the paper's
 
 
 def table(study: Study, text: str, shown: Collection[str] = ()) -> Markup:
@@ -31,7 +37,7 @@ def table(study: Study, text: str, shown: Collection[str] = ()) -> Markup:
     return render.narrow(text, heads, called, study.link) if text else Markup()
 
 
-def as_reported(text: str, tune: str) -> list[str]:
+def as_reported(text: str, of: str) -> list[str]:
     """Of the heads of `reported.in_words` those that are shown: of a score of the paper's and of ours that asks for it."""
-    shown = {score: c.called for score, c in reported.load(tune).columns.items() if c.here in BESIDE}
+    shown = {score: c.called for score, c in reported.load(of).columns.items() if c.here in BESIDE}
     return [h for h in render.heads(text) if h in shown.values() or h.split(" ")[0] in shown]

@@ -35,7 +35,8 @@ LATER = {  # of studies/: what their sections are about
     "questions": "D-OPSD's own questions: who the teacher is, the loss, K, the rank, whose states, whose targets",
     "domain": "Full fine-tuning on a domain of many pictures (the paper's Table 2)",
     "continual": "One concept after another (continual tuning)",
-    "zimage": "Z-Image-Turbo itself",
+    "zimage": "Z-Image-Turbo itself (the paper's Table 1)",
+    "klein": "FLUX.2-klein-4B itself",
 }
 ACROSS = 4  # prompts of a sheet that are shown,
 PROMPTS = 5  # and of the miniature's
@@ -132,13 +133,13 @@ def _chained(study: Study) -> dict[str, Any]:
 def _compared(study: Study) -> dict[str, Any]:
     """Of methods that are compared, each from the untouched model."""
     params, methods = study.params, cells_of.methods(study.params)
-    few, many, tune = params.evaluate.few, params.evaluate.many, params.train.tune
+    few, many, said = params.evaluate.few, params.evaluate.many, reported.which(params)
     compared = [*params.grid.references, params.compare.baseline, params.compare.method]
     summary, pairs, costs = (_needed(study, name) for name in ("summary", "pairs", "costs"))
     beside, known = study.table("front"), study.table("reported")
     matched = sections.side_by_side(pairs, params.compare.method, params.compare.baseline, few, many)
     every = sections.one_at_a_time(summary, params, methods, few) if len(params.grid.trained) > 2 else ""
-    both = "" if known is None else reported.in_words(known, tune)
+    both = "" if known is None else reported.in_words(known, said)
     return {
         "questions": captions.questions(study),
         "summary": table(study, sections.summary(summary, compared, few), SUMMARY),
@@ -146,8 +147,8 @@ def _compared(study: Study) -> dict[str, Any]:
         "every": table(study, every, SUMMARY if study.name == MAIN else (*SUMMARY, SAYS)),
         "costs": table(study, sections.costs_markdown(costs, params.compare.baseline)),
         "front": [] if beside is None else front.in_words(beside),
-        "reported": table(study, both, as_reported(both, tune)) if both else "",
-        "orders": [] if known is None else reported.orders(known, tune),
+        "reported": table(study, both, as_reported(both, said)) if both else "",
+        "orders": [] if known is None else reported.orders(known, said),
     }
 
 

@@ -50,8 +50,26 @@ HEADLINES = {  # a study's claims that the paper makes, too
         "keeps-few-steps-after-three",
         "first-remains",
     ),
+    "zimage": (
+        "learns",
+        "nearer",
+        "baseline-loses-quality",
+        "method-keeps-quality",
+        "better",
+        "follows",
+        "keeps-ordinary",
+        "states",
+        "base-lora-keeps-quality",
+        "base-lora-loses-identity",
+        "dreambooth-loses-quality",
+        "pso-copies",
+        "pso-forgets-the-prompt",
+    ),
 }
-FULL = "domain"  # the study of full fine-tuning, which the paper's second table is of
+NOT_RUN = {  # a study whose table stands in the paper: which that is, and the score that is told where it has not been run
+    "domain": ("full", "domain_frechet"),
+    "zimage": ("lora, pictures", "reward"),
+}
 ASKS = {  # a claim's score: the one of which `reported.yaml` says what the paper's table has of it
     "fidelity_gain": "concept_fidelity",
     "contrast_kept": "contrast",
@@ -59,6 +77,10 @@ ASKS = {  # a claim's score: the one of which `reported.yaml` says what the pape
     "domain_frechet": "domain_frechet",
     "concept_fidelity": "concept_fidelity",
     "adherence": "adherence",
+    "judge": "judge",
+    "dino_distance": "dino_distance",
+    "clip_score": "clip_score",
+    "reward": "reward",
 }
 
 
@@ -77,9 +99,9 @@ class Line(NamedTuple):
     seen: str = ""
 
 
-def numbers(tune: str, score: str, rows: tuple[str, ...]) -> str:
+def numbers(of: str, score: str, rows: tuple[str, ...]) -> str:
     """What the paper's table has of a claim's score and rows, in words; "" where it lacks it of one of them."""
-    said = reported.load(tune)
+    said = reported.load(of)
     name = next((n for n, column in said.columns.items() if column.here == ASKS.get(score)), None)
     if name is None or any(name not in said.rows.get(row, {}) for row in rows):
         return ""
@@ -93,7 +115,7 @@ def _rows(record: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _line(study: Study, record: Mapping[str, Any], seen: Mapping[str, str]) -> Line:
-    given = numbers(study.params.train.tune, record["score"], _rows(record))
+    given = numbers(reported.which(study.params), record["score"], _rows(record))
     unit = SCORES.get(record["score"], score_name(record["score"]))
     where = f"{places.place(record['score'])}; {PLACES[record['at']]}; {record['n_units']} {study.units}"
     return Line(
@@ -123,5 +145,5 @@ def not_run(name: str, about: str) -> list[Line]:
     """The line of a study with headline claims that has not been run; [] of another."""
     if name not in HEADLINES:
         return []
-    given = numbers("full", "domain_frechet", ("sft", "dopsd", "untouched")) if name == FULL else ""
+    given = numbers(*NOT_RUN[name], ("sft", "dopsd", "untouched")) if name in NOT_RUN else ""
     return [Line(name, "", about, given, "", "", "", "not run")]

@@ -20,6 +20,8 @@ given = json.loads(Path(sys.argv[1]).read_text())
 backbone = backbones.load(ZImage.model_validate(given["backbone"]))
 method = objectives.method(given["method"], {given["method"]: given["settings"]}, "test")
 seen: list[sharded.Training] = []
+sent: list[int] = []  # after which step gradients went between processes
+reduce_scatter = torch.distributed.reduce_scatter_single
 begun = sharded.Training.__init__
 
 
@@ -28,7 +30,13 @@ def noted(self, *arguments):
     seen.append(self)
 
 
+def counted(*arguments, **options):
+    sent.append(seen[0].step)
+    return reduce_scatter(*arguments, **options)
+
+
 sharded.Training.__init__ = noted
+torch.distributed.reduce_scatter_single = counted
 if given["stop"]:
     sharded.Training.anyone = lambda self, asked: asked or self.step == given["stop"]
 torch.manual_seed(0)
@@ -48,7 +56,9 @@ try:
 except Stopped as error:
     done = f"stopped: {error}"
 if seen and seen[0].teacher:
-    whole = [p.full_tensor() for p in seen[0].teacher.parameters]  # in every process
+    names = [name for name, _ in seen[0].backbone.transformer.named_parameters()]
+    whole = {n: p.full_tensor() for n, p in zip(names, seen[0].teacher.parameters, strict=True)}  # in every process
     if PartialState().is_main_process:
         torch.save(whole, Path(given["work"]) / f"teacher-{PartialState().num_processes}.pt")
-os.write(1, f"done {PartialState().num_processes} {done}\n".encode())
+each = "".join(str(sent.count(step)) for step in range(given["train"]["steps"]))
+os.write(1, f"done {PartialState().num_processes} {each} {done}\n".encode())

@@ -80,8 +80,8 @@ def check(folder: Path | None, sharded: bool) -> None:
     """UserError where the states of a training are of the other form than a training that is `sharded`, or not, reads."""
     for place in state.kept(folder).values() if folder else ():
         if (place / FOLDER).is_dir() != sharded:
-            now, then = ("with --sharded", "without") if sharded else ("without --sharded", "with it")
+            which, remedy = ("without", "leave it out") if sharded else ("with", "give it")
             raise UserError(
-                f"{place}: the training there began {then}, and its states cannot be gone on from {now}; give the same "
-                "option, or choose another --out"
+                f"{place}: a state of a training {which} --sharded, which this one cannot read; {remedy} to go on, or choose "
+                "another --out"
             )

@@ -35,13 +35,15 @@ from dopsd.training.tensors import finite
 
 def check(settings: Train) -> None:
     """UserError where a training cannot be sharded. Opens nothing."""
-    if settings.tune != "full":
-        raise UserError("--sharded: is for train.tune full; a LoRA's processes hold little that could be shared out")
-    for field in ("offload", "cuda_graphs"):
-        if getattr(settings, field):
-            raise UserError(f"--sharded: not with train.{field}; set it to false")
-    if os.environ.get("ACCELERATE_USE_FSDP", "false").lower() in ("1", "true"):
-        raise UserError("--sharded: not under accelerate's own FSDP; launch with distributed_type: MULTI_GPU")
+    by_accelerate = os.environ.get("ACCELERATE_USE_FSDP", "false").lower() in ("1", "true")
+    for wrong, said in (
+        (settings.tune != "full", "is for train.tune full; a LoRA's processes hold little that could be shared out"),
+        (settings.offload, "shares out what train.offload moves to the CPU; set that to false"),
+        (settings.cuda_graphs, "train.cuda_graphs cannot record a pass that gathers weights; set it to false"),
+        (by_accelerate, "not under accelerate's own FSDP; launch with distributed_type: MULTI_GPU"),
+    ):
+        if wrong:
+            raise UserError(f"--sharded: {said}")
 
 
 class Training(loop.Training):

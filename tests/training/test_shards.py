@@ -1,10 +1,13 @@
 """What of sharded trainings can be told in one process, which is a group of its own."""
 
+import errno
+
 import pytest
 import tiny
 import torch.distributed as dist
 from accelerate import PartialState
 from small import result
+from torch.distributed.checkpoint.api import CheckpointException
 
 from dopsd import backbones
 from dopsd.sets.jsonl import read_set
@@ -63,6 +66,23 @@ def test_a_damaged_state_is_skipped_and_one_whose_index_is_damaged_is_named(trai
     shard.write_bytes(shard.read_bytes()[:-1] + b"?")
     trained()
     assert found == [2, 2, 0] and "this state is skipped" in capsys.readouterr().err
+
+
+def test_a_full_disk_leaves_the_older_state_and_another_fault_is_named(trained, monkeypatch, tmp_path):
+    work = tmp_path / "work"
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        stops(patch, 1)
+        trained()
+    full = CheckpointException("", {1: (OSError(errno.ENOSPC, "No space left on device"), None)})
+
+    def fails(tensors, checkpoint_id):
+        raise full
+
+    for part, said in (("write", r"state-0000003: cannot be written \(.*\); make room"), ("read", "cannot be read")):
+        with monkeypatch.context() as patch, pytest.raises(UserError, match=said):
+            patch.setattr(shard_states, f"{part}_shards", fails)
+            trained()
+        assert [f.name for f in work.glob("*/state-*")] == ["state-0000001"] and not [*work.glob("*/.tmp*")]
 
 
 def test_states_of_the_other_form_are_named_and_stay(trained, monkeypatch):

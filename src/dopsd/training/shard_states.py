@@ -35,7 +35,7 @@ def keep(folder: Path, kept: dict, owner: Any, most: int) -> None:
         try:
             write_shards(tensors, checkpoint_id=part / FOLDER)
         except CheckpointException as error:  # in every process, whichever could not write
-            raise _first(error, target) from None
+            raise _first(error) if main else UserError(f"{target}: cannot be written ({told(_first(error))})") from None
         if main:
             state.save(part / state.FILE, {k: kept[k] for k in PLAIN})
             sealed.seal(part, owner, metadata=sealed.digest(part / FOLDER / METADATA))
@@ -44,10 +44,9 @@ def keep(folder: Path, kept: dict, owner: Any, most: int) -> None:
     processes.wait_for_everyone()
 
 
-def _first(error: CheckpointException, place: Path) -> Exception:
-    """What the first process that failed has to say; of a full disk as it is, for `whole`."""
-    first, _ = next(iter(error.failures.values()))
-    return first if isinstance(first, OSError) else UserError(f"{place}: {told(first)}; run again")
+def _first(error: CheckpointException) -> BaseException:
+    """What the first process that failed has to say."""
+    return next(iter(error.failures.values()))[0]
 
 
 def newest(folder: Path, earlier: Path | None, owner: Any, settings: Train) -> Path | None:
@@ -72,7 +71,7 @@ def load(place: Path, like: dict) -> dict:
     try:
         read_shards(tensors, checkpoint_id=place / FOLDER)
     except CheckpointException as error:
-        raise _first(error, place) from None
+        raise UserError(f"{place}: cannot be read ({told(_first(error))}); delete it and run again") from None
     return tensors | plain
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 from torch import Tensor
 
 from dopsd.backbones.base import Backbone
@@ -37,8 +38,14 @@ class Gallery:
         return cls(prompts, backbone.context(prompts), noise, nfe)
 
     def drawn(self, backbone: Backbone) -> Tensor:
-        """Pictures (prompts, 3, H, W) in [-1, 1] under the weights that are active."""
-        return draw(backbone, self.contexts, self.noise, self.nfe, batch_size=1)
+        """Pictures (prompts, 3, H, W) in [-1, 1] under the weights that are active.
+
+        Every process draws as many, the first prompts once more where they do not come out even: processes that share a model
+        out among them wait for each other at every block, and others would have waited at the end.
+        """
+        n, processes = len(self.noise), PartialState(cpu=backbone.device.type == "cpu").num_processes
+        turns = [k % n for k in range(n + -n % processes)]
+        return draw(backbone, [self.contexts[k] for k in turns], self.noise[turns], self.nfe, batch_size=1)[:n]
 
 
 def show(rows: Mapping[str, Tensor], columns: Sequence[str], file: Path) -> None:

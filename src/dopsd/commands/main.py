@@ -183,6 +183,9 @@ def tune(
         str | None, typer.Option(help='under what is transparent: white, if not given, or "#rrggbb"')
     ] = None,
     measured: Annotated[bool, typer.Option("--measure/--no-measure", help="score the result (see `measure`)")] = True,
+    sharded: Annotated[
+        bool, typer.Option("--sharded", help="full fine-tuning whose processes share the model out among them (FSDP2)")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be trained, and write nothing")] = False,
     changes: Changes = None,
 ) -> None:
@@ -199,11 +202,15 @@ def tune(
         from dopsd.commands.outlook import outlook
         from dopsd.sets.captions import with_captions
 
+        if sharded:
+            job.sharded.check(preset.train)
         known = with_captions(pictures.items) if captions == "name" else [i for i in pictures.items if i.captions]
         print("\n".join(map(printable, outlook(preset, known, out, measured))))
+        if sharded:
+            print("sharded: that memory is of all processes together; see docs/real-models.md for what each holds")
         return
     items = _captioned(preset, pictures, captions, out)
-    job.tune(preset, items, name, out, measured, _said(pictures))
+    job.tune(preset, items, name, out, measured, _said(pictures), sharded)
 
 
 @app.command()

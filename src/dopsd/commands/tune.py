@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -32,7 +33,7 @@ from dopsd.support.alone import alone
 from dopsd.support.errors import UserError, nearest, printable
 from dopsd.support.files import remove, replace, tidy, write_text
 from dopsd.support.text import read_text, slug
-from dopsd.training import prepared, results, texts
+from dopsd.training import prepared, results, shard_states, sharded, texts
 from dopsd.training.encoded import Encoded
 from dopsd.training.identity import Identity, claim, goes_on
 from dopsd.training.loop import Preview, check, train
@@ -53,8 +54,9 @@ def plain() -> list[str]:
     return [n for n in objectives.names() if not hasattr(objectives.objective(n), "preparation")]
 
 
-def checked(preset: Preset, items: Sequence[Item], measured: bool) -> tuple[Backbone, list[str]]:
-    """All that can be wrong with a training, before any work: UserError. Opens what is small, writes nothing.
+def checked(preset: Preset, items: Sequence[Item], measured: bool, shards: bool = False) -> tuple[Backbone, list[str]]:
+    """All that can be wrong with a training, before any work: UserError. Opens what is small, writes nothing. shards: its
+    processes share the model out among them.
 
     -> the backbone, and a line for every text that is longer than what the model reads."""
     method, model = the_method(preset), preset.backbone
@@ -70,6 +72,8 @@ def checked(preset: Preset, items: Sequence[Item], measured: bool) -> tuple[Back
         )
     if method.train:
         raise UserError(f"methods.{method.name}.train: is for a study's methods; set the section train")
+    if shards:
+        sharded.check(preset.train)
     processes = measure.processes(model).num_processes
     if measured:
         measure.check(preset, list(items))
@@ -98,7 +102,8 @@ def _targets(backbone: Backbone, preset: Preset) -> None:
 
 @dataclass(frozen=True)
 class Job:
-    """One training of a person's pictures, in a folder of its own. said: what the card says of them and their texts."""
+    """One training of a person's pictures, in a folder of its own. said: what the card says of them and their texts. shards:
+    its processes share the model out among them."""
 
     preset: Preset
     items: list[Item]
@@ -107,6 +112,7 @@ class Job:
     said: list[str]
     backbone: Backbone
     identity: Identity
+    shards: bool = False
 
     @property
     def checkpoints(self) -> Path:
@@ -150,21 +156,30 @@ class Job:
 
 
 def tune(
-    preset: Preset, items: list[Item], name: str, out: Path, measured: bool = True, said: Sequence[str] = ()
+    preset: Preset,
+    items: list[Item],
+    name: str,
+    out: Path,
+    measured: bool = True,
+    said: Sequence[str] = (),
+    shards: bool = False,
 ) -> Path:
     """Fine-tune preset.backbone on items and write everything to `out`: the LoRA for diffusers and ComfyUI, a card, a
     gallery, previews, checkpoints, the loss, the preset and, if `measured`, the scores. Called again after a stop, however it
     came, it goes on and ends with the same files; with more steps after the end, too.
 
-    said: what the card says of the pictures. UserError where something is wrong, before work begins; where another training
-    is in `out`; alone.Busy where another process writes there; Stopped on Ctrl-C, with all that was done kept.
+    said: what the card says of the pictures. shards: full fine-tuning whose processes share the model out among them (see
+    `training.sharded`), which is no part of what is trained. UserError where something is wrong, before work begins; where
+    another training is in `out`; alone.Busy where another process writes there; Stopped on Ctrl-C, with all that was done
+    kept.
     """
     try:
-        backbone, cut = checked(preset, items, measured)
+        backbone, cut = checked(preset, items, measured, shards)
         settings = preset.tune
         with alone(out, f"a training of {name}"):
             how = the_method(preset), preset.train, settings.seed, settings.learning_rate
-            job = Job(preset, items, name, out, [*said, *cut], backbone, Identity.of(backbone, items, *how))
+            identity = Identity.of(backbone, items, *how)
+            job = Job(preset, items, name, out, [*said, *cut], backbone, identity, shards)
             _run(job, cut, measured)
     except KeyboardInterrupt:
         raise Stopped("stopped; the same command goes on from what is done") from None
@@ -184,6 +199,9 @@ def _run(job: Job, cut: list[str], measured: bool) -> None:
                 claim(out / WORK, job.identity, exclusive=True)
             mark(out)
             tidy(out)
+    if not trained:
+        for folder in (out / WORK / job.identity.name, earlier):
+            shard_states.check(folder, job.shards)
     if measured:  # what is missing is said before the training, not after it
         asked = measure.prepare(job.preset, job.items, out)
         cut = cut + texts.cut(job.backbone, [row.text for row in asked])
@@ -236,7 +254,8 @@ def _train(job: Job, gallery: Gallery, before: Tensor, earlier: Path | None) -> 
             show(now, gallery.prompts, folder.with_suffix(".png"))
             keep(dict([list(now.items())[-1]]), folder)
 
-    return train(
+    run = sharded.train if job.shards else partial(train, keep_state=True)
+    return run(
         backbone,
         job.items,
         the_method(job.preset),
@@ -248,7 +267,6 @@ def _train(job: Job, gallery: Gallery, before: Tensor, earlier: Path | None) -> 
         cache=job.out / FEATURES,
         preview=Preview(settings.previews.every, preview),
         exclusive=True,
-        keep_state=True,
         earlier=earlier,
     )
 

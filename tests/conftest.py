@@ -15,6 +15,7 @@ import torch
 
 from dopsd import backbones
 from dopsd.config.backbone import Klein, ZImage
+from dopsd.config.backbones import Krea
 from dopsd.config.params import load
 from dopsd.config.study import StepSize
 
@@ -71,7 +72,18 @@ def all_settings(settings, tmp_path_factory):
         native_steps=4,
         **common,
     )
-    return {"miniature": settings, "zimage": zimage, "klein": klein}
+    krea = Krea(
+        name="krea",
+        model=str(tiny.krea(folder / "krea")),
+        vlm=str(tiny.vlm(folder / "krea-vlm", tiny.KREA_WORDS)),
+        vlm_revision=None,
+        student_tokens=512,
+        teacher_tokens=1024,
+        min_pixels=4096,
+        max_pixels=4096,
+        **common,
+    )
+    return {"miniature": settings, "zimage": zimage, "klein": klein, "krea": krea}
 
 
 @pytest.fixture

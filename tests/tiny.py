@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import open_clip
@@ -10,9 +11,12 @@ import torch
 from diffusers import (
     AutoencoderKL,
     AutoencoderKLFlux2,
+    AutoencoderKLQwenImage,
     FlowMatchEulerDiscreteScheduler,
     Flux2KleinPipeline,
     Flux2Transformer2DModel,
+    Krea2Pipeline,
+    Krea2Transformer2DModel,
     ZImagePipeline,
     ZImageTransformer2DModel,
 )
@@ -32,6 +36,7 @@ from transformers import (
     Qwen3Model,
     Qwen3VLConfig,
     Qwen3VLForConditionalGeneration,
+    Qwen3VLModel,
     Qwen3VLProcessor,
     Qwen3VLVideoProcessor,
 )
@@ -49,14 +54,16 @@ BLOCKS = {
 WIDTH = 32
 
 
-def tokenizer() -> PreTrainedTokenizerFast:
-    """A tokenizer of bytes, which takes any text, with the miniature's special tokens and chat template."""
+def tokenizer(words: Sequence[str] = ()) -> PreTrainedTokenizerFast:
+    """A tokenizer of bytes, which takes any text, with the miniature's special tokens and chat template. words: further
+    ones, a token each."""
     letters = pre_tokenizers.ByteLevel.alphabet()
     vocabulary = {w: i for i, w in enumerate([*tokens.SPECIAL, *sorted(letters)])}
     built = Tokenizer(models.BPE(vocabulary, []))
     built.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     built.decoder = decoders.ByteLevel()
     built.add_special_tokens([AddedToken(w, normalized=False) for w in tokens.SPECIAL])
+    built.add_tokens([AddedToken(w, normalized=False) for w in words])
     return PreTrainedTokenizerFast(
         tokenizer_object=built,
         pad_token="<|endoftext|>",
@@ -72,9 +79,9 @@ def tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def _language(layers: int) -> dict:
+def _language(layers: int, words: Sequence[str] = ()) -> dict:
     return {
-        "vocab_size": len(tokens.SPECIAL) + 256,
+        "vocab_size": len(tokens.SPECIAL) + 256 + len(words),
         "hidden_size": WIDTH,
         "intermediate_size": 64,
         "num_hidden_layers": layers,
@@ -110,9 +117,7 @@ def zimage(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
-def vlm(folder: Path) -> Path:
-    """A Qwen3-VL whose language model has the shape of `zimage`'s text encoder."""
-    torch.manual_seed(1)
+def _seeing(layers: int, words: Sequence[str] = ()) -> Qwen3VLConfig:
     rope = {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [3, 3, 2], "mrope_interleaved": True}
     vision = {
         "depth": 2,
@@ -128,18 +133,23 @@ def vlm(folder: Path) -> Path:
     }
     ids = {"image_token_id": "<|image_pad|>", "video_token_id": "<|video_pad|>"}
     ids |= {"vision_start_token_id": "<|vision_start|>", "vision_end_token_id": "<|vision_end|>"}
-    config = Qwen3VLConfig(
-        text_config=_language(3) | {"rope_parameters": rope},
+    return Qwen3VLConfig(
+        text_config=_language(layers, words) | {"rope_parameters": rope},
         vision_config=vision,
         tie_word_embeddings=True,
         **{k: tokens.VOCABULARY[v] for k, v in ids.items()},
     )
-    Qwen3VLForConditionalGeneration(config).save_pretrained(folder)
+
+
+def vlm(folder: Path, words: Sequence[str] = ()) -> Path:
+    """A Qwen3-VL whose language model has the shape of `zimage`'s text encoder. words: of its tokenizer."""
+    torch.manual_seed(1)
+    Qwen3VLForConditionalGeneration(_seeing(3, words)).save_pretrained(folder)
     pixels = {"shortest_edge": 64 * 64, "longest_edge": 64 * 64}
     image = {"patch_size": 8, "merge_size": 2, "temporal_patch_size": 2, "size": pixels}
     Qwen3VLProcessor(
         image_processor=Qwen2VLImageProcessor(**image),
-        tokenizer=tokenizer(),
+        tokenizer=tokenizer(words),
         video_processor=Qwen3VLVideoProcessor(**image),
         chat_template=tokens.CHAT_TEMPLATE,
     ).save_pretrained(folder)
@@ -167,6 +177,57 @@ def klein(folder: Path, seed: int = 0) -> Path:
             axes_dims_rope=(4, 4, 4, 4),
             guidance_embeds=False,
         ),
+        is_distilled=True,
+    ).save_pretrained(folder)
+    (folder / "RANDOM_WEIGHTS").touch()
+    return folder
+
+
+# a token each in Krea 2's template, as in the real tokenizer: its pipeline skips 34, the system prompt
+KREA_WORDS = tuple(
+    "system|user|assistant|Describe| the| image| by| detailing| color| shape| size| texture| quantity| text| spatial"
+    "| relationships| of| objects| and| background".split("|")
+)
+
+
+def krea(folder: Path) -> Path:
+    """A distilled Krea2Pipeline: its text encoder sees, and three of its layers are tapped."""
+    torch.manual_seed(0)
+    transformer = Krea2Transformer2DModel(
+        in_channels=16,
+        num_layers=2,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        intermediate_size=64,
+        timestep_embed_dim=16,
+        text_hidden_dim=WIDTH,
+        num_text_layers=3,
+        text_num_attention_heads=2,
+        text_num_key_value_heads=2,
+        text_intermediate_size=64,
+        num_layerwise_text_blocks=1,
+        num_refiner_text_blocks=1,
+        axes_dims_rope=(4, 6, 6),
+    )
+    for p in transformer.parameters():
+        if not p.any():  # gates and scales are zero at the start of a training, and the text would hardly be felt
+            p.data.normal_()
+    Krea2Pipeline(
+        scheduler=FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, use_dynamic_shifting=True),
+        vae=AutoencoderKLQwenImage(
+            base_dim=8,
+            z_dim=4,
+            dim_mult=[1, 2],
+            num_res_blocks=1,
+            temperal_downsample=[False],
+            latents_mean=[0.1, -0.2, 0.3, 0.0],
+            latents_std=[0.5, 1.5, 0.8, 1.2],
+        ),
+        text_encoder=Qwen3VLModel(_seeing(4, KREA_WORDS)),
+        tokenizer=tokenizer(KREA_WORDS),
+        transformer=transformer,
+        text_encoder_select_layers=(1, 2, 4),
         is_distilled=True,
     ).save_pretrained(folder)
     (folder / "RANDOM_WEIGHTS").touch()

@@ -4,7 +4,7 @@ import pytest
 
 from dopsd import backbones
 
-KINDS = ("miniature", "zimage", "klein")
+KINDS = ("miniature", "zimage", "klein", "krea")
 
 
 @pytest.fixture(params=KINDS)

@@ -42,6 +42,8 @@ def theirs(backbone, pipeline, steps, noise, prompts=PROMPTS, **options):
     if backbone.settings.name == "klein":
         layers = tuple(backbone.settings.text_layers)
         options |= {"max_sequence_length": backbone.settings.student_tokens, "text_encoder_out_layers": layers}
+    if backbone.settings.name == "krea":
+        noise, options["max_sequence_length"] = noise.flatten(2).transpose(1, 2), backbone.settings.student_tokens
     options |= {"num_inference_steps": steps, "latents": noise, "output_type": "pt", "height": SIZE, "width": SIZE}
     return pipeline(prompt=list(prompts), guidance_scale=0.0, **options).images
 
@@ -59,7 +61,11 @@ def test_contexts_are_what_the_pipeline_reads(any_backbone):
     if any_backbone.settings.name == "klein":
         layers = tuple(any_backbone.settings.text_layers)
         options = {"max_sequence_length": any_backbone.settings.student_tokens, "text_encoder_out_layers": layers}
-    read = pipeline.encode_prompt(list(PROMPTS), **options)[0]
+    if any_backbone.settings.name == "krea":  # a token's layers side by side, and no padding
+        options = {"max_sequence_length": any_backbone.settings.student_tokens}
+        read = [f[m].flatten(1) for f, m in zip(*pipeline.encode_prompt(list(PROMPTS), **options), strict=True)]
+    else:
+        read = pipeline.encode_prompt(list(PROMPTS), **options)[0]
     for a, b in zip(any_backbone.context(PROMPTS), read, strict=True):
         assert a.features.shape == b.shape and not a.references
         assert torch.allclose(a.features, b, atol=1e-4)
@@ -139,14 +145,17 @@ def test_freed_encoders_are_loaded_again_when_asked(any_backbone):
         assert torch.equal(a.features, b.features)
 
 
-@pytest.mark.parametrize("kind", ["miniature", "zimage"])
-def test_z_image_reads_no_reference_pictures(kind, all_settings):
+@pytest.mark.parametrize("kind", ["miniature", "zimage", "krea"])
+def test_who_has_no_edit_branch_reads_no_reference_pictures(kind, all_settings):
     with pytest.raises(UserError, match="choose klein for the editing task"):
         backbones.load(all_settings[kind]).context(["a"], references=[pictures(1)])
 
 
 TUNE = pytest.mark.parametrize("tune", ["lora", "full"])
-TARGETS = {"klein": ("to_q", "to_k", "to_v", "to_out.0", "to_qkv_mlp_proj", "linear_in")}
+TARGETS = {
+    "klein": ("to_q", "to_k", "to_v", "to_out.0", "to_qkv_mlp_proj", "linear_in"),
+    "krea": ("to_q", "to_k", "to_v", "to_gate", "to_out.0", "ff.gate", "ff.up", "ff.down"),
+}
 
 
 @pytest.fixture

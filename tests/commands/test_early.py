@@ -65,7 +65,10 @@ def test_a_batch_that_cannot_be_split_between_the_processes(items, all_settings,
         job.checked(preset, items, False)
 
 
-@pytest.mark.parametrize(("kind", "preset"), [("zimage", "zimage"), ("klein", "klein-4b"), ("miniature", "mini-turbo")])
+@pytest.mark.parametrize(
+    ("kind", "preset"),
+    [("zimage", "zimage"), ("klein", "klein-4b"), ("krea", "krea"), ("miniature", "mini-turbo")],
+)
 def test_the_layers_are_those_of_the_model_and_a_preset_names_some(kind, preset, all_settings):
     model = backbones.load(all_settings[kind])
     linear = [n for n, m in model.transformer.named_modules() if type(m).__name__ == "Linear"]

@@ -1,6 +1,7 @@
 """`dopsd tune`, from a folder of pictures to files that other tools open."""
 
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -27,7 +28,7 @@ SHORT = ["train.steps=4", "train.checkpoints=[2]", "train.lora_rank=4", "train.l
 SHORT += [f"instruments.{k}=null" for k in ("dino", "lpips", "clip", "judge", "reward", "frechet", "kid")]
 SHORT += ["train.batch_size=2", "train.accumulation=2", "methods.dopsd.rollout_steps=2", "tune.nfe=2"]
 SHORT += ["prompts.source=captions", "prompts.ordinary=8"]
-PRESET = {"zimage": "zimage", "klein": "klein-4b", "miniature": "mini-turbo"}
+PRESET = {"zimage": "zimage", "klein": "klein-4b", "krea": "krea", "miniature": "mini-turbo"}
 
 
 @pytest.fixture
@@ -79,14 +80,28 @@ COMFY = {  # ComfyUI's own names of the layers that its loader maps a key to (co
         "ff_context.linear_out": "txt_mlp.2",
         "attn.to_qkv_mlp_proj": "linear1",
     },
+    "krea": {
+        "attn.to_q": "attn.wq",
+        "attn.to_k": "attn.wk",
+        "attn.to_v": "attn.wv",
+        "attn.to_gate": "attn.gate",
+        "attn.to_out.0": "attn.wo",
+        "ff.gate": "mlp.gate",
+        "ff.up": "mlp.up",
+        "ff.down": "mlp.down",
+    },
 }
 BLOCKS = {
     "zimage": ("diffusion_model.", ("layers", "noise_refiner", "context_refiner")),
     "klein": ("transformer.", ("transformer_blocks", "single_transformer_blocks")),
+    "krea": (
+        "diffusion_model.",
+        ("transformer_blocks", "text_fusion.layerwise_blocks", "text_fusion.refiner_blocks"),
+    ),
 }
 
 
-@pytest.mark.parametrize("kind", ["zimage", "klein"])
+@pytest.mark.parametrize("kind", ["zimage", "klein", "krea"])
 @pytest.mark.parametrize("method", ["dopsd", "sft"])
 def test_a_lora_that_diffusers_loads_and_draws_with(kind, method, preset, pictures, tmp_path):
     given = preset(kind, f"tune.method={method}", "tune.learning_rate=0.1")
@@ -115,6 +130,8 @@ def test_a_lora_that_diffusers_loads_and_draws_with(kind, method, preset, pictur
     options = {"num_inference_steps": 4, "guidance_scale": 0.0, "latents": noise, "height": 64, "width": 64}
     if kind == "klein":
         options |= {"max_sequence_length": 96, "text_encoder_out_layers": (1, 2, 3)}
+    if kind == "krea":
+        options["latents"] = noise.flatten(2).transpose(1, 2)
     theirs = pipeline(prompt="[V] in the snow", output_type="pt", **options).images * 2 - 1
     assert torch.allclose(theirs, trained, atol=0.02)
     # ComfyUI: every key is one that its loader knows, and the change is the same
@@ -125,9 +142,8 @@ def test_a_lora_that_diffusers_loads_and_draws_with(kind, method, preset, pictur
     assert len(ours) == len(comfy)
     prefix, blocks = BLOCKS[kind]
     for key, value in comfy.items():
-        block, _, rest = key.removeprefix(prefix).partition(".")
-        layer, half, _ = rest.partition(".")[2].rsplit(".", 2)
-        assert key.startswith(prefix) and block in blocks and layer in COMFY[kind] and half in ("lora_A", "lora_B"), key
+        block, layer = re.fullmatch(rf"{prefix}([a-z_.]+)\.\d+\.(.+)\.lora_[AB]\.weight", key).groups()
+        assert block in blocks and layer in COMFY[kind], key
         assert torch.allclose(value.float(), ours["transformer." + key.removeprefix(prefix)], rtol=0.01, atol=1e-3)
 
 
@@ -216,7 +232,7 @@ def test_encoders_are_not_loaded_when_features_are_kept(preset, pictures, tmp_pa
 def test_presets_are_valid_and_changes_are_checked():
     from dopsd.config.preset import names
 
-    assert set(names()) >= {"zimage", "zimage-low-memory", "klein-4b", "klein-9b", "mini-turbo"}
+    assert set(names()) >= {"zimage", "zimage-low-memory", "klein-4b", "klein-9b", "krea", "mini-turbo"}
     for name in names():
         assert load_preset(name).train.steps > 0
     assert load_preset("zimage", ["train.steps=700"]).train.kept == (500, 700)

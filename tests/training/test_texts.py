@@ -32,7 +32,7 @@ def frame(model) -> int:
     return model.reads("").tokens
 
 
-@pytest.mark.parametrize("kind", ["zimage", "klein"])
+@pytest.mark.parametrize("kind", ["zimage", "klein", "krea"])
 def test_what_is_kept_is_what_the_encoder_reads(opened, kind):
     model = opened(kind, student_tokens=60)
     text = "".join(chr(97 + i % 26) for i in range(80))
@@ -48,7 +48,7 @@ def test_what_is_kept_is_what_the_encoder_reads(opened, kind):
 
 
 def test_the_tokenizer_alone_is_opened(opened, item):
-    for kind in ("zimage", "klein"):
+    for kind in ("zimage", "klein", "krea"):
         model = opened(kind)
         texts.check(model, [item("[V] outdoors")], True)
         assert model._text is None and getattr(model, "_vlm", None) is None

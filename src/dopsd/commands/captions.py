@@ -18,7 +18,7 @@ def who(settings: Backbone) -> str:
 def _seeing(settings: Backbone) -> ZImage:
     if not isinstance(settings, ZImage):
         raise UserError(
-            "--captions vlm needs a backbone with a VLM (zimage); write captions, or choose --captions name"
+            "--captions vlm needs a backbone with a VLM (zimage, krea); write captions, or choose --captions name"
         )
     return settings
 

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import model_validator
 
 from dopsd.config import preset
-from dopsd.config.backbone import Backbone
+from dopsd.config.backbones import Backbone
 from dopsd.config.preset import Preset
 from dopsd.config.probe import PictureProbe
 from dopsd.config.recipe import Recipe

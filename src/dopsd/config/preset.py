@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from dopsd.config.backbone import Backbone
+from dopsd.config.backbones import Backbone
 from dopsd.config.section import Count, File, Name, Positive, Said, Section, Seed, Side, Steps, Tree
 from dopsd.config.study import Prompts
 from dopsd.config.train import Train

@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 import tiny
 import torch
+from PIL import Image
 
 from dopsd import backbones
 from dopsd.config.backbone import Klein, ZImage
 from dopsd.config.backbones import Krea
 from dopsd.config.params import load
 from dopsd.config.study import StepSize
+from dopsd.sets import folder as own
 
 ROOT = Path(__file__).parents[1]
 torch.set_num_threads(1)
@@ -106,3 +108,14 @@ def concept_set(tmp_path_factory):
     folder = tmp_path_factory.mktemp("beacon")
     write_concept_set("beacon", folder, images=2, seed=0)
     return folder / "data.jsonl"
+
+
+@pytest.fixture
+def items(tmp_path):
+    """Two pictures of a person's, in two shapes."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i, (colour, size) in enumerate((("red", (80, 60)), ("blue", (64, 64)))):
+        Image.new("RGB", size, colour).save(folder / f"{i}.png")
+        (folder / f"{i}.txt").write_text("[V] outdoors")
+    return own.read_pictures(folder, "my corgi", 64).items

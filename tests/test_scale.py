@@ -1,10 +1,7 @@
-"""The benchmarks of several GPUs: on two processes of a CPU, and what is counted and predicted on made-up rows."""
+"""The benchmarks of several GPUs: what is counted and predicted, on made-up rows (on two processes: tests/long)."""
 
 import importlib
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,25 +16,6 @@ def benchmark(monkeypatch):
     """A program of benchmarks/ as a module."""
     monkeypatch.syspath_prepend(FOLDER)
     return importlib.import_module
-
-
-def test_two_processes_are_measured_and_the_profiler_sees_the_bytes_that_are_counted(tmp_path):
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    launch += [str(FOLDER / "scale.py"), "--model", "tiny-zimage", "--size", "64", "--rounds", "1", "--rank", "4"]
-    launch += ["--seen", "64", "--text", "32", "--pictures", "4", "--models", str(tmp_path / "models")]
-    launch += ["--form", "lora", "--form", "full", "--scaling", "strong", "--out", str(tmp_path / "out.json")]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-    ran = subprocess.run(launch, env=environment, capture_output=True, text=True, timeout=400)
-    assert ran.returncode == 0, ran.stderr[-3000:]
-    found = json.loads((tmp_path / "out.json").read_text())
-    assert (found["device"], found["gpus"], found["pictures"], found["size"]) == ("CPU", 2, 4, 64)
-    lora, full = found["rows"]
-    for row, form in ((lora, "lora"), (full, "full")):
-        assert (row["form"], row["scaling"], row["gpus"], row["pictures_a_gpu"]) == (form, "strong", 2, 2)
-        assert row["seconds"] > 0 and row["peak_gib"] is None and 0 < row["of_the_matmul_rate"] < 1
-        assert row["sent_profiled"] == pytest.approx(row["sent_counted"], rel=0.01, abs=1000)  # but for norms
-        assert f"| {form} | strong | 2 |" in ran.stdout
-    assert lora["sent_counted"]["all_reduce"] > 1e5 and full["sent_counted"]["reduce_scatter"] > 1e6
 
 
 def test_bytes_and_forwards_are_counted_as_rings_send_them(benchmark):

@@ -1,0 +1,70 @@
+"""`dopsd tune --sharded` and the benchmark of several GPUs, each in two processes of a CPU."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from dopsd.commands import main as cli
+from dopsd.config.params import load_preset
+from dopsd.training import state
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+SHORT = ["train.tune=full", "train.steps=2", "train.checkpoints=[1]", "train.batch_size=2", "train.accumulation=1"]
+SHORT += ["tune.size=64", "methods.dopsd.rollout_steps=2", "tune.nfe=2", "tune.previews.every=1"]
+SHORT += ["tune.previews.prompts=['[V] in the snow', 'a street', '[V]']"]  # one more than the processes
+
+
+@pytest.fixture
+def preset(all_settings, tmp_path):
+    """The file of a preset of a tiny model."""
+    given = load_preset("zimage", SHORT).model_copy(update={"backbone": all_settings["zimage"]})
+    file = tmp_path / "tiny.yaml"
+    file.write_text(yaml.safe_dump(given.model_dump(mode="json")))
+    return str(file)
+
+
+def command(preset, items, out, *more):
+    folder = str(items[0].file.parent)
+    return ["tune", "--images", folder, "--name", "my corgi", "--backbone", preset, "--out", str(out), *more]
+
+
+def test_processes_that_share_a_model_out_train_preview_and_publish_it(preset, items, tmp_path):
+    out, environment = tmp_path / "out", os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "dopsd"]
+    given = command(preset, items, out, "--no-measure", "--sharded")
+    ran = subprocess.run([*launch, *given], env=environment, capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    (place,) = state.kept(out / "checkpoints").values()
+    assert len(list((place / "shards").glob("*.distcp"))) == 2
+    for step in (0, 1, 2):
+        assert (out / "previews" / f"step-{step:05d}.png").exists()
+    assert (out / "gallery.png").exists() and len(list((out / "gallery").glob("*-tuned.png"))) == 3
+    said = CliRunner().invoke(cli.app, command(preset, items, out, "--no-measure"))
+    assert said.exit_code == 0 and "finished before, 2 steps" in said.output  # however it was shared out
+    more = CliRunner().invoke(cli.app, command(preset, items, out, "--no-measure", "--steps", "3"))
+    assert "with --sharded, which this one cannot read; give it to go on" in str(more.exception)
+
+
+def test_two_processes_are_measured_and_the_profiler_sees_the_bytes_that_are_counted(tmp_path):
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    launch += [str(FOLDER / "scale.py"), "--model", "tiny-zimage", "--size", "64", "--rounds", "1", "--rank", "4"]
+    launch += ["--seen", "64", "--text", "32", "--pictures", "4", "--models", str(tmp_path / "models")]
+    launch += ["--form", "lora", "--form", "full", "--scaling", "strong", "--out", str(tmp_path / "out.json")]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    ran = subprocess.run(launch, env=environment, capture_output=True, text=True, timeout=400)
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert (found["device"], found["gpus"], found["pictures"], found["size"]) == ("CPU", 2, 4, 64)
+    lora, full = found["rows"]
+    for row, form in ((lora, "lora"), (full, "full")):
+        assert (row["form"], row["scaling"], row["gpus"], row["pictures_a_gpu"]) == (form, "strong", 2, 2)
+        assert row["seconds"] > 0 and row["peak_gib"] is None and 0 < row["of_the_matmul_rate"] < 1
+        assert row["sent_profiled"] == pytest.approx(row["sent_counted"], rel=0.01, abs=1000)  # but for norms
+        assert f"| {form} | strong | 2 |" in ran.stdout
+    assert lora["sent_counted"]["all_reduce"] > 1e5 and full["sent_counted"]["reduce_scatter"] > 1e6

@@ -277,7 +277,9 @@ def test_what_was_seen_beside_a_claim_is_linked_and_what_is_not_run_is_said(ship
     (line,) = paper.not_run("domain", "full fine-tuning")
     assert (line.verdict, line.measured, line.anchor) == ("not run", "", "")
     assert line.paper == "FID: SFT 82.2, D-OPSD 40.49, Untouched 48.69"
-    assert paper.not_run("pilot", "sizes") == [] and "Z-Image-Turbo itself: not run" in shipped.text
+    assert (
+        paper.not_run("pilot", "sizes") == [] and "Z-Image-Turbo itself (the paper's Table 1): not run" in shipped.text
+    )
 
 
 @pytest.mark.parametrize("name", ["domain", "continual"])

@@ -7,31 +7,19 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
+import shared_out
+from shared_out import command
 from typer.testing import CliRunner
 
 from dopsd.commands import main as cli
-from dopsd.config.params import load_preset
 from dopsd.training import state
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
-SHORT = ["train.tune=full", "train.steps=2", "train.checkpoints=[1]", "train.batch_size=2", "train.accumulation=1"]
-SHORT += ["tune.size=64", "methods.dopsd.rollout_steps=2", "tune.nfe=2", "tune.previews.every=1"]
-SHORT += ["tune.previews.prompts=['[V] in the snow', 'a street', '[V]']"]  # one more than the processes
 
 
 @pytest.fixture
 def preset(all_settings, tmp_path):
-    """The file of a preset of a tiny model."""
-    given = load_preset("zimage", SHORT).model_copy(update={"backbone": all_settings["zimage"]})
-    file = tmp_path / "tiny.yaml"
-    file.write_text(yaml.safe_dump(given.model_dump(mode="json")))
-    return str(file)
-
-
-def command(preset, items, out, *more):
-    folder = str(items[0].file.parent)
-    return ["tune", "--images", folder, "--name", "my corgi", "--backbone", preset, "--out", str(out), *more]
+    return shared_out.preset(all_settings["zimage"], tmp_path)
 
 
 def test_processes_that_share_a_model_out_train_preview_and_publish_it(preset, items, tmp_path):

@@ -59,13 +59,11 @@ def _of_pictures(study: Study) -> None:
     print()
     print(f"downloads: {costs.to_fetch(params):.1f} GB")
     print(costs.hours(rows, found) if found and not ran else job.by_record(rows, ran))
-    taken = costs.disk(study)
-    more = (
-        f"about {sum(taken.values()):.0f} GiB more, in {costs.COPIES} copies (store, outputs, DVC's cache)"
-        if taken
-        else ""
-    )
-    print(f"disk: {more}" if more else job.disk(study, rows))
+    if taken := costs.disk(study):
+        copies = f"{costs.COPIES} copies (store, outputs, DVC's cache)"
+        print(f"disk: about {sum(taken.values()):.0f} GiB more, in {copies}")
+    else:
+        print(job.disk(study, rows))
     print(costs.memory(found) if found else job.memory(params.backbone, params.train))
 
 

@@ -166,6 +166,11 @@ def after(k: int) -> str:
     return f"after the {ORDINALS[k - 1]}"
 
 
+def plain(references: Sequence[str]) -> list[str]:
+    """The rows without training that stand beside the trained ones."""
+    return [row for row in ("untouched", "described", "teacher") if row in references]
+
+
 def markdown(found: pd.DataFrame, method: str, rows: Sequence[str]) -> str:
     """A method's table: a row a score, a column a training, between the rows without training that are named."""
     out = []

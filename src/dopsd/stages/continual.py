@@ -40,7 +40,7 @@ def write_report(study: Continual) -> None:
     _, found = answered(p, of_sets, dict.fromkeys(orders, "set"))
     for name, rows in {"continual": table, "orders": chains, "claims": answers.table(found)}.items():
         write_csv(rows, paths.TABLES / f"{name}.csv")
-    plain = [row for row in ("untouched", "described", "teacher") if row in p.grid.references]
+    plain = continual.plain(p.grid.references)
     figure = continual.figure(of_sets, plain)
     if figure:
         grids.save(figure, paths.FIGURES / "continual.png")

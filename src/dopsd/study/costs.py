@@ -6,8 +6,9 @@ source. Nothing is fetched, opened or written.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -166,18 +167,11 @@ def weights_a_checkpoint(params: Params, train: Train) -> int | None:
     """Weights that a training keeps at each of its checkpoints; None where nothing says the model's sizes."""
     known, shapes = sizes().get(params.backbone.model), plan.weights_of(params.backbone)
     if train.tune == "full":
-        return sum(map(_product, shapes.values())) or (known and known.weights)
+        return sum(map(math.prod, shapes.values())) or (known and known.weights)
     ends = re.compile(rf"(^|\.)({'|'.join(map(re.escape, train.lora_targets))})\.weight$")
     both = sum(sum(shape) for name, shape in shapes.items() if len(shape) == 2 and ends.search(name))
     both = both or (known and known.lora)
     return both * train.lora_rank if both else None
-
-
-def _product(shape: Iterable[int]) -> int:
-    out = 1
-    for n in shape:
-        out *= n
-    return out
 
 
 def disk(study: Study) -> dict[str, float] | None:
@@ -198,14 +192,17 @@ def disk(study: Study) -> dict[str, float] | None:
     return {name: COPIES * size / GIB for name, size in out.items()}
 
 
+def wants_base(params: Params) -> bool:
+    """Whether the study draws with the undistilled model, or trains it."""
+    asks = (prepared.of(m) for m in grid.methods(params).values())
+    return "base" in params.grid.references or any(a and a.base for a in asks)
+
+
 def sources(params: Params) -> dict[str, list[str]]:
     """{a model's folder or name on the hub: what it is for}, each once, in the order in which they are needed."""
     model, looking = params.backbone, keys.panel(params)
     used = [(model.model, "few-step model"), (getattr(model, "vlm", None), "teacher's eye")]
-    wants_base = "base" in params.grid.references or any(
-        (asks := prepared.of(m)) and asks.base for m in grid.methods(params).values()
-    )
-    used += [(model.base if wants_base else None, "undistilled base")]
+    used += [(model.base if wants_base(params) else None, "undistilled base")]
     writer = params.prompts.writer if params.prompts.source == "vlm" else None
     used += [(writer and writer.model, "writer of prompts")]
     used += [(getattr(s, "model", None), f"instrument {name}") for name, s in looking.settings.items()]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pandas as pd
 from safetensors import SafetensorError, safe_open
@@ -191,16 +193,24 @@ FROZEN = {
 TRAINED = 20  # bytes of a trained weight, up to: float32 weight, gradient, the two moments of Adam and the teacher's
 
 
+@contextmanager
+def header(file: Path) -> Iterator[Any]:
+    """A file of weights, of which the header is read, that says how long it must be. UserError where it is no such file, or
+    not all there."""
+    try:
+        with safe_open(file, "pt") as f:
+            yield f
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{file}: not a file of weights ({told(error)}); fetch it again") from None
+
+
 def weights_of(settings: Backbone) -> dict[str, list[int]]:
     """{name: shape} of a transformer in a local folder, from its files' headers; {} where it is in none. UserError where a
     file is no such file, or not all there."""
     out: dict[str, list[int]] = {}
     for file in sorted(Path(settings.transformer or settings.model, "transformer").glob("*.safetensors")):
-        try:
-            with safe_open(file, "pt") as f:
-                out |= {name: f.get_slice(name).get_shape() for name in f.keys()}  # noqa: SIM118 - no mapping
-        except (OSError, SafetensorError) as error:
-            raise UserError(f"{file}: not a file of weights ({told(error)}); fetch it again") from None
+        with header(file) as f:
+            out |= {name: f.get_slice(name).get_shape() for name in f.keys()}  # noqa: SIM118 - no mapping
     return out
 
 

@@ -6,8 +6,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-
 from dopsd import backbones
 from dopsd.backbones import hub
 from dopsd.config.backbone import Backbone
@@ -15,12 +13,12 @@ from dopsd.config.params import Params
 from dopsd.evaluation.instruments import Need, View
 from dopsd.evaluation.rows import NEW, ORDINARY, REWRITE, of_kind
 from dopsd.sets.jsonl import read_set
-from dopsd.study import costs, grid, keys
+from dopsd.study import costs, grid, keys, plan
 from dopsd.study.pipeline import Study
 from dopsd.study.prompts import asked
 from dopsd.support import paths
-from dopsd.support.errors import UserError, told
-from dopsd.training import prepared, texts
+from dopsd.support.errors import UserError
+from dopsd.training import texts
 
 PIPELINE = ("*/*.json", "*/*.safetensors", "*/*.txt", "*/*.jinja")  # of a repository: the parts of a pipeline
 TRANSFORMER = ("transformer/*.json", "transformer/*.safetensors")
@@ -31,17 +29,12 @@ def check(study: Study) -> None:
     params = study.params
     for settings in (params.backbone, *keys.turbos(params).values()):
         _model(settings)
-    if params.backbone.base and _wants_base(params):
+    if params.backbone.base and costs.wants_base(params):
         _whole(hub.fetch(params.backbone.base, None, "undistilled base", TRANSFORMER))
         backbones.load(keys.base(params.backbone))
     _instruments(params)
     _captions(params)
     _disk(study)
-
-
-def _wants_base(params: Params) -> bool:
-    asks = (prepared.of(m) for m in grid.methods(params).values())
-    return "base" in params.grid.references or any(a and a.base for a in asks)
 
 
 def _model(settings: Backbone) -> None:
@@ -56,11 +49,8 @@ def _model(settings: Backbone) -> None:
 def _whole(folder: Path) -> None:
     """UserError where a file of weights is none, or not all there. Headers are read, which say how long a file must be."""
     for file in sorted(folder.rglob("*.safetensors")):
-        try:
-            with safe_open(file, "pt"):
-                pass
-        except (OSError, SafetensorError) as error:
-            raise UserError(f"{file}: not a file of weights ({told(error)}); fetch it again") from None
+        with plan.header(file):
+            pass
 
 
 def _instruments(params: Params) -> None:

@@ -48,11 +48,6 @@ def _grid(rows: list[list[np.ndarray]], prompts: list[str], names: list[str], al
     return exact(Image.open(data).convert("RGB"), alt)
 
 
-def _figure(name: str, image: Image.Image, alt: str) -> None:
-    """Show a figure of this name as what it holds."""
-    display((photos if name in OF_PICTURES else chart)(image, alt))
-
-
 def _narrow(image: Image.Image, width: int) -> Image.Image:
     whole = image.convert("RGB")
     size = (width, round(image.height * width / image.width))
@@ -79,7 +74,7 @@ def figure(of: Study, name: str, left: int | None = None) -> None:
         raise UserError(f"{file}: missing, or no figure with a caption; run `{command(of.folder)}`")
     image = opened(file)
     image = image.crop((0, 0, min(left or image.width, image.width), image.height))
-    _figure(name, image, kind.title)
+    display((photos if name in OF_PICTURES else chart)(image, kind.title))
     data = kind.data[1:] if kind.data.startswith("/") else of.file(kind.data)
     stop = "" if kind.title.endswith("?") else "."
     say(f"**{kind.title}{stop}** {captions.caption(of, kind)} Numbers: `{data}`.")

@@ -6,7 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from dopsd.config import chains
 from dopsd.config.questions import FILE as QUESTIONS
 from dopsd.config.questions import load
 from dopsd.config.section import Section, validated
@@ -63,8 +62,7 @@ def last(study: Study) -> str:
     """The last checkpoints in words."""
     params = study.params
     if study.chained:
-        sets = chains.load(params.grid.concepts, study.folder / chains.FILE).sets
-        return f"After the last of {len(sets[0])} trainings of {params.train.steps} optimiser steps"
+        return f"After the last of {len(study.sets[0])} trainings of {params.train.steps} optimiser steps"
     steps = {m: last_step(params, m) for m in params.grid.trained}
     other = ", ".join(f"{label(m)}: {step}" for m, step in steps.items() if step != params.train.steps)
     return f"After the last of {params.train.steps} optimiser steps" + (f" ({other})" if other else "")
@@ -81,8 +79,8 @@ def unit(study: Study) -> str:
         else f"a training each (seed {seeds})"
     )
     if study.chained:
-        sets = chains.load(grid.concepts, study.folder / chains.FILE).sets
         both = f"both orders{f' on {n} few-step models' if study.turbos and n > 1 else ''}"
+        sets = study.sets
         return f"The unit is the set of {len(sets[0])} concepts, n = {len(sets)}, of which {both} are averaged first."
     looks = [c for c in grid.concepts if cells_of.kind(study.params, c) == LOOK]
     words = f" ({len(grid.concepts) - len(looks)} beside the described row: no words describe {', '.join(looks)})"

@@ -100,6 +100,7 @@ def ledger(study: Study) -> list[dict[str, Any]]:
 def of_study(study: Study) -> dict[str, Any]:
     """What the page says of any study that has been run."""
     with study.called():
+        claims = ledger(study)
         told = {
             "study": study,
             "few": study.params.evaluate.few,
@@ -107,10 +108,10 @@ def of_study(study: Study) -> dict[str, Any]:
             "unit": captions.unit(study),
             "last": captions.last(study),
             "figures": {name: captions.figure(study, name) for name in captions.kinds()},
-            "families": claimed.by_family(ledger(study)),
+            "families": claimed.by_family(claims),
             "negatives": [render.line(s) for s in claimed.negatives(study.records, study.controls, study.turbos)],
             "counts": table(study, claims_page.counts(study.records)) if study.records else "",
-            "ledger": ledger(study),
+            "ledger": claims,
             "compared": {m: label(m) for m in (study.params.compare.method, study.params.compare.baseline)},
         }
         return told | (_chained(study) if study.chained else _compared(study))
@@ -126,7 +127,7 @@ def _needed(study: Study, name: str) -> pd.DataFrame:
 def _chained(study: Study) -> dict[str, Any]:
     """Of trainings that follow one another: what remains after each, a table a method."""
     found, grid = _needed(study, "continual"), study.params.grid
-    plain = [row for row in ("untouched", "described", "teacher") if row in grid.references]
+    plain = continual.plain(grid.references)
     return {"after": {label(m): render.html(continual.markdown(found, m, plain), study.link) for m in grid.trained}}
 
 

@@ -48,6 +48,11 @@ class Study:
         return (self.folder / chains.FILE).exists()
 
     @property
+    def sets(self) -> tuple[tuple[str, ...], ...]:
+        """The sets of concepts that it teaches so."""
+        return chains.load(self.params.grid.concepts, self.folder / chains.FILE).sets
+
+    @property
     def units(self) -> str:
         """What its intervals are over."""
         return "sets" if self.chained else "concepts"

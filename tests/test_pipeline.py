@@ -56,3 +56,16 @@ def test_one_file_of_numbers_is_compared_between_commits():
     assert [m for s in STAGES.values() for m in s.get("metrics", [])] == [
         {paths.SUMMARY.as_posix(): {"cache": False, "persist": True}}
     ]
+
+
+@pytest.mark.parametrize(
+    "study", [".", "full", "pilot", "questions", "domain", "domain-words", "domain-open", "continual"]
+)
+def test_what_a_study_has_written_is_what_its_pipeline_says_that_it_writes(study):
+    """A file that is no output is neither checked out nor seen to be missing. Also of an output that is not written."""
+    here = ROOT if study == "." else ROOT / "studies" / study
+    stages = yaml.safe_load((here / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    said = {out for stage in stages.values() for out, how in outputs(stage).items() if how.get("cache") is False}
+    files = {f.relative_to(here).as_posix() for f in (here / "reports").rglob("*") if f.is_file()}
+    lacking = [f for f in files if not any(f == out or f.startswith(f"{out}/") for out in said)]
+    assert sorted(lacking) == [] and [out for out in said if not (here / out).exists()] == []

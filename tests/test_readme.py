@@ -17,13 +17,15 @@ from dopsd.world import captions, lexicon, naming, outside, scenes, tokens
 ROOT = Path(__file__).parents[1]
 FULL, QUESTIONS = "studies/full/reports", "studies/questions/reports"
 DOMAIN, CONTINUAL = "studies/domain/reports", "studies/continual/reports"
+WORDS, OPEN = "studies/domain-words/reports", "studies/domain-open/reports"
+DOMAINS = tuple(f"{reports}/{page}" for reports in (DOMAIN, WORDS, OPEN) for page in ("REPORT.md", "tables/summary.md"))
 FROM = {  # a page, and the pages that its numbers come from
     "README.md": (
         "reports/REPORT.md",
         f"{FULL}/REPORT.md",
         f"{FULL}/tables/summary.md",
         f"{QUESTIONS}/REPORT.md",
-        f"{DOMAIN}/REPORT.md",
+        *DOMAINS,
         f"{CONTINUAL}/REPORT.md",
     ),
     "docs/ERRATA.md": (f"{FULL}/CLAIMS.md", f"{QUESTIONS}/CLAIMS.md", f"{QUESTIONS}/REPORT.md", "reports/REPORT.md"),
@@ -31,12 +33,12 @@ FROM = {  # a page, and the pages that its numbers come from
         f"{FULL}/CLAIMS.md",
         f"{FULL}/REPORT.md",
         f"{QUESTIONS}/CLAIMS.md",
-        f"{DOMAIN}/REPORT.md",
+        *DOMAINS,
         f"{CONTINUAL}/REPORT.md",
         "reports/REPORT.md",
     ),
     "studies/questions/README.md": (f"{QUESTIONS}/REPORT.md", f"{QUESTIONS}/CLAIMS.md"),
-    "studies/domain/README.md": (f"{DOMAIN}/REPORT.md",),
+    **{f"studies/domain{which}/README.md": DOMAINS for which in ("", "-words", "-open")},
     "studies/continual/README.md": (f"{CONTINUAL}/REPORT.md",),
 }
 
@@ -170,7 +172,16 @@ def test_the_data_card_says_who_was_shown_what():
 def test_the_data_card_says_which_concepts_a_study_has():
     text = (ROOT / "docs/data-card.md").read_text(encoding="utf-8")
     asked = {}
-    for study in (".", "studies/full", "studies/pilot", "studies/questions", "studies/domain", "studies/continual"):
+    for study in (
+        ".",
+        "studies/full",
+        "studies/pilot",
+        "studies/questions",
+        "studies/domain",
+        "studies/domain-words",
+        "studies/domain-open",
+        "studies/continual",
+    ):
         with chdir(ROOT / study):
             asked[Path(study).name] = load()
     root, full, domain = asked[""], asked["full"], asked["domain"]
@@ -188,6 +199,9 @@ def test_the_data_card_says_which_concepts_a_study_has():
         f"| {len(domain.grid.concepts)}, and {len(domain.step_size.concepts)} for its search | {domain.fetch.images:,} |"
         in text
     )
+    words = asked["domain-words"]
+    assert asked["domain-open"].grid.concepts == domain.grid.concepts and f"| {len(words.grid.concepts)}: 3 of" in text
+    assert len(set(words.grid.concepts) & set(domain.grid.concepts)) == 3
     assert f"| {len(asked['continual'].grid.concepts)}, in 5 sets |" in text
     wanted = f"({root.prompts.ordinary} in the default run, {full.prompts.ordinary} in the full study)"
     assert wanted in " ".join(text.split()) and full.prompts.said == 0.15 and full.prompts.also_said == (0.5, 1.0)

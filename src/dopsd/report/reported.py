@@ -24,6 +24,7 @@ FILES = {  # by what is tuned, and whether the study's instruments look at real 
 OF_PICTURES = "dino"  # an instrument of the paper's, which a world's pictures are not shown
 COLUMNS = ["row", "score", "reported", "here", "value", "low", "high"]
 FEWEST = 4  # rows, for a correlation of ranks
+SHOWN = 3  # rows, for a table
 
 
 class Column(Section):
@@ -95,9 +96,9 @@ def orders(found: pd.DataFrame, of: str) -> list[Order]:
 
 
 def in_words(found: pd.DataFrame, of: str) -> str:
-    """`table`, a row a row of the paper's, each score of it beside the study's; "" where the study has fewer than its rows
-    for an order."""
-    if found.row.nunique() < FEWEST:
+    """`table`, a row a row of the paper's, each score of it beside the study's; "" where the study has fewer than `SHOWN`
+    of its rows."""
+    if found.row.nunique() < SHOWN:
         return ""
     columns, out = load(of).columns, []
     for row, mine in found.groupby("row", sort=False):

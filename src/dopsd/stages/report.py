@@ -150,7 +150,7 @@ def write_tables(params: Params, study: Measured) -> dict[str, pd.DataFrame]:
     if not teacher.empty:
         written["teacher"] = teacher
     of_all = tables.summary(study.beside, baseline)
-    if (beside := reported.table(of_all, reported.which(params))).row.nunique() >= reported.FEWEST:
+    if (beside := reported.table(of_all, reported.which(params))).row.nunique() >= reported.SHOWN:
         written["reported"] = beside
     prompts = {row.id: row for concept in grid.concepts for row in asked(concept)}.values()
     if floor.crossed(prompts):

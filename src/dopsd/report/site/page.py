@@ -34,6 +34,8 @@ SMALLER = (SAMPLE, "pilot")  # studies of what the main one asks, on fewer conce
 LATER = {  # of studies/: what their sections are about
     "questions": "D-OPSD's own questions: who the teacher is, the loss, K, the rank, whose states, whose targets",
     "domain": "Full fine-tuning on a domain of many pictures (the paper's Table 2)",
+    "domain-words": "Full fine-tuning on domains that words can say, so that the teacher sees them",
+    "domain-open": "Full fine-tuning with captions that leave much open",
     "continual": "One concept after another (continual tuning)",
     "zimage": "Z-Image-Turbo itself (the paper's Table 1)",
     "klein": "FLUX.2-klein-4B itself",

@@ -46,6 +46,18 @@ HEADLINES = {  # a study's claims that the paper makes, too
         "dopsd-keeps-old-prompts",
         "dopsd-keeps-more-of-old-prompts",
     ),
+    "domain-words": (
+        "sft-loses-the-domain-in-few-steps",
+        "dopsd-keeps-the-domain-in-few-steps",
+        "dopsd-is-nearer-in-few-steps",
+        "dopsd-keeps-more-contrast",
+        "dopsd-keeps-old-prompts",
+        "states",
+    ),
+    "domain-open": (
+        "dopsd-loses-it-where-captions-leave-much-open",
+        "dopsd-is-nearer-in-few-steps",
+    ),
     "continual": (
         "keeps-few-steps-after-three",
         "first-remains",

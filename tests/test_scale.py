@@ -142,6 +142,31 @@ def test_the_table_of_several_gpus_is_what_was_measured_and_predicted(benchmark)
     assert [len(panel.lines) for panel in drawn.axes] == [2 * 4 + 3] * 2
 
 
+def test_what_is_efficient_is_said_by_the_numbers(benchmark):
+    rows = benchmark("scale_figure").read()
+    text = (ROOT / "docs" / "real-models.md").read_text()
+
+    def of_ideal(form: str, scaling: str, n: int) -> list[str]:
+        """Measured, or by both predictions: percent of one GPU's pictures a second times n, the lowest first."""
+        speed = [r[form, scaling, n]["pictures_a_second"] for r in (rows[:1] if n == 2 else rows[1:])]
+        one = rows[0][form, scaling, 1]["pictures_a_second"]
+        return [f"{s / one / n:.0%}".replace("%", " %") for s in sorted(speed)]
+
+    full = "full+checkpointed"
+    assert f"on both: {of_ideal('lora', 'strong', 2)[0]} of ideal;" in text
+    assert f"{of_ideal(full, 'strong', 2)[0]} of ideal (a picture a GPU: {of_ideal(full, 'weak', 2)[0]})" in text
+    for n in (4, 8):
+        for form in ("lora", full):
+            low, high = of_ideal(form, "strong", n)
+            assert f": {low.removesuffix(' %')} to {high}" in next(
+                r for r in text.splitlines() if r.startswith(f"| {n} |")
+            )
+    hours = json.loads((FOLDER / "results" / "zimage-makespan.json").read_text())["studies"]
+    for n, small, whole in zip((1, 2, 4, 8), *(hours[s]["hours"] for s in hours), strict=True):
+        (row,) = (r for r in text.splitlines() if r.startswith(f"| {n} |"))
+        assert f"{whole['in_order']:.0f} h" in row and f"{small['in_order']:.1f} h" in row
+
+
 def test_the_table_of_what_gpus_hold_is_what_is_counted_and_measured(benchmark):
     memory = benchmark("memory")
     made = json.loads((FOLDER / "results" / "zimage-memory.json").read_text())["rows"]

@@ -8,7 +8,6 @@ The tokenizer is the miniature's, a token a word: prompts are made as long as th
 
 from __future__ import annotations
 
-import os
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
@@ -124,4 +123,3 @@ def cut(run: Path, named: dict[str, str], how: dict[str, Any]) -> None:
     tree["prompts"] |= {"source": "captions", "given": [CAPTION], "new": 1, "noises": 1, "ordinary": 8}
     tree["picture_probe"] = None
     (run / "params.yaml").write_text(yaml.safe_dump(tree))
-    os.sync()  # the weights, too: writing them back would disturb what is timed

@@ -20,7 +20,7 @@ COLOURS = {"weak": "#0072b2", "strong": "#d55e00"}
 SAID = {"weak": "a picture a GPU", "strong": "a batch of 8"}
 TITLES = {"lora": "LoRA, data parallel", "full+checkpointed": "full, --sharded, checkpointed"}
 HEAD = (
-    "form, scaling, GPUs, seconds, predicted, fitted, pictures/s, of ideal, of the matmul rate, peak GiB, predicted, "
+    "form, scaling, GPUs, seconds, predicted, fitted, pictures/s, of ideal, of the matmul rate, peak GiB, predicted GiB, "
     "GB sent: counted, profiled"
 )
 Which = tuple[str, str, int]

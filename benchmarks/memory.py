@@ -4,7 +4,8 @@
 
 Weights, gradients, moments and averages are counted from the shapes of the real transformer, which is not opened. Activations
 are what was measured above them in a LoRA's step (benchmarks/results, an H100, batch 1): full fine-tuning's are taken to be
-the same. A sum that a step has shown is measured, all others are counted.
+the same. A sum that a step has shown is measured, all others are counted; beside those of `--sharded` stands the peak that
+`scale.py` has seen, where it has run on so many GPUs.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from dopsd.config.params import load_preset
 from dopsd.study.plan import TRAINED
 
 RESULTS = Path(__file__).parent / "results"
-CARDS = {"80 GB": 81559 / 1024 - 1, "24 GB": 24564 / 1024 - 1}  # GiB that NVIDIA's tools tell, less CUDA's own
+MIB = {"141 GB": 143771, "80 GB": 81559, "24 GB": 24564}  # of cards, as NVIDIA's tools tell
+CARDS = {name: mib / 1024 - 1 for name, mib in MIB.items()}  # GiB, less CUDA's own
 BF16 = 2
 SPOKEN = 3 * BF16  # of a weight: student, teacher and gradient in bf16, the rest on the CPU
+NOT_OFFERED = "FSDP2's CPU offload (not offered)"  # leaves the gradient in whole, and what is gathered
 UNSHARED = TRAINED + BF16  # all of it in float32, and the teacher's copy in bf16
 
 
@@ -47,8 +50,17 @@ def peak(file: str, form: str) -> float:
     return row["peak_gib"]
 
 
+def seen(what: str, how: str, gpus: int | str) -> float | None:
+    """GiB of the peak that `scale.py` has measured of what is counted; None where it has not."""
+    file = RESULTS / f"h200-scale-{gpus}.json"
+    if (what, how) != ("full, --sharded", "1024, checkpointed") or not file.exists():
+        return None
+    return max(r["peak_gib"] for r in json.loads(file.read_text())["rows"] if r["form"] == "full+checkpointed")
+
+
 def rows() -> list[dict]:
-    """Each: what is trained and how, GPUs, GiB that stand on each and of activations, their sum, whether it is measured."""
+    """Each: what is trained and how, GPUs, GiB that stand on each and of activations, their sum, whether it is measured, and
+    of one that is counted the peak that was seen (None: not measured)."""
     whole, block, lora = shapes()
     loras = (whole * BF16 + lora * TRAINED) / GIB
     plain = peak("h100-zimage-1024.json", "dopsd+compiled+graphs")
@@ -63,15 +75,17 @@ def rows() -> list[dict]:
             for how, more in known.items()
         ),
     ]
-    out = [row | {"measured": True} for row in out]
+    out = [row | {"measured": True, "seen": None} for row in out]
     gathered = block * (2 * BF16 + FLOAT)  # two blocks at a time, and one's gradients on their way
     trained = Trained("full", whole, BF16, 4, 1)
     ways = [("full", 1, whole * UNSHARED), ("full, offload", 1, whole * SPOKEN)]
     ways += [("full, --sharded", n, held(trained, n) + gathered) for n in (1, 2, 4, 8)]
+    ways.append((f"full, --sharded, {NOT_OFFERED}", "any", whole * FLOAT + gathered))
     for what, gpus, stands in ways:
         for how in ("1024, checkpointed", "1024"):
             row = {"what": f"{what}, {how}", "gpus": gpus, "stands": stands / GIB, "activations": known[how]}
-            out.append(row | {"sum": stands / GIB + known[how], "measured": False})
+            row |= {"sum": stands / GIB + known[how], "measured": False, "seen": seen(what, how, gpus)}
+            out.append(row)
     return out
 
 
@@ -82,15 +96,14 @@ def fits(row: dict, card: str) -> str:
 
 def table(found: list[dict]) -> str:
     """Markdown, a line a row."""
-    lines = ["| what is trained, at which size | GPUs | stands, GiB | activations, GiB | sum, GiB | 80 GB | 24 GB |"]
-    lines.append("|---|---|---|---|---|---|---|")
+    heads = ["what is trained, at which size", "GPUs", "stands, GiB", "activations, GiB", "sum, GiB", *CARDS]
+    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for r in found:
-        parts = ["" if r[k] is None else f"{r[k]:.1f}" for k in ("stands", "activations")]
+        cells = [r["what"], "any" if r["what"].startswith("LoRA") else r["gpus"]]
+        cells += ["" if r[k] is None else f"{r[k]:.1f}" for k in ("stands", "activations")]
         total = f"**{r['sum']:.1f}**, measured" if r["measured"] else f"{r['sum']:.1f}"
-        gpus = "any" if r["what"].startswith("LoRA") else r["gpus"]
-        lines.append(
-            f"| {r['what']} | {gpus} | {' | '.join(parts)} | {total} | {fits(r, '80 GB')} | {fits(r, '24 GB')} |"
-        )
+        cells.append(total + (f"; **{r['seen']:.1f}** measured" if r["seen"] else ""))
+        lines.append(f"| {' | '.join(map(str, [*cells, *(fits(r, card) for card in CARDS)]))} |")
     return "\n".join(lines)
 
 

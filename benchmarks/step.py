@@ -16,8 +16,9 @@ import gc
 import json
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
@@ -57,6 +58,10 @@ OPTIONS = {  # in a form's name -> changes to the preset
     "fp8": "backbone.quantize=fp8",
     "nf4": "backbone.quantize=nf4",
 }
+TEXT = {"hidden_size": 2560, "intermediate_size": 9728, "num_hidden_layers": 36, "vocab_size": 151936}  # Qwen3-4B
+TEXT |= {"num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128}
+TINY_TEXT = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4, "vocab_size": 1000}
+TINY_TEXT |= {"num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 32}
 BLOCKS = {"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}
 
 
@@ -67,6 +72,17 @@ def synchronised(device: torch.device) -> float:
     return time.perf_counter()
 
 
+def made(build: Callable[[], Any], device: torch.device, dtype: torch.dtype) -> Any:
+    """What `build` builds, on a device and in a type from the start: on the way there no larger copy of it is anywhere."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with device:
+            return build()
+    finally:
+        torch.set_default_dtype(before)
+
+
 def random_model(model: str, folder: Path, device: torch.device, dtype: torch.dtype) -> str:
     """A pipeline's folder (transformer, VAE, scheduler) with random weights, written once -> its path."""
     where = folder / model
@@ -74,14 +90,7 @@ def random_model(model: str, folder: Path, device: torch.device, dtype: torch.dt
         preset, config = MODELS[model]
         cls = kind(load_preset(preset).backbone)
         torch.manual_seed(0)
-        before = torch.get_default_dtype()
-        torch.set_default_dtype(dtype)
-        try:
-            with device:
-                transformer = cls.transformer_class(**config)
-        finally:
-            torch.set_default_dtype(before)
-        transformer.save_pretrained(where / "transformer")
+        made(lambda: cls.transformer_class(**config), device, dtype).save_pretrained(where / "transformer")
         sizes = {"block_out_channels": (16, 32, 32, 32), "norm_num_groups": 16}
         own = {"latent_channels": 16, "shift_factor": 0.1} if preset == "zimage" else {}
         cls.vae_class(**BLOCKS, **sizes, **own).save_pretrained(where / "vae")
@@ -119,11 +128,7 @@ class Encoders:
     """The reference's resident encoders: two language models of the text encoder's size, and a VAE."""
 
     def __init__(self, tiny: bool, device: torch.device, dtype: torch.dtype):
-        size = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4, "vocab_size": 1000}
-        if not tiny:
-            size = {"hidden_size": 2560, "intermediate_size": 9728, "num_hidden_layers": 36, "vocab_size": 151936}
-        heads = {"num_attention_heads": 2 if tiny else 32, "num_key_value_heads": 2 if tiny else 8}
-        config = Qwen3Config(**size, **heads, head_dim=32 if tiny else 128)
+        config = Qwen3Config(**(TINY_TEXT if tiny else TEXT))
         blocks = (16, 32, 32, 32) if tiny else (128, 256, 512, 512)
         with device:
             self.models = [Qwen3Model(config).to(dtype).eval().requires_grad_(False) for _ in range(2)]

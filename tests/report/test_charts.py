@@ -1,13 +1,13 @@
 """Charts of hand-made cells, whose points are known in advance."""
 
 import pytest
-from matplotlib.colors import to_hex
 
 from dopsd.config.claims import Claim
 from dopsd.config.study import Compared
 from dopsd.report import charts, claims
 from dopsd.report.along import Trainings
-from dopsd.report.names import colour
+from dopsd.report.names import label
+from dopsd.report.palette import BEHIND, REFERENCES, colour
 
 ROWS = ["untouched", "described", "base", "sft", "dopsd"]
 FIDELITY = "concept_fidelity"
@@ -76,15 +76,43 @@ def test_a_bar_is_a_line_where_a_claim_is_about_the_score_of_a_row(cells):
     assert {title: xs for title, xs in dashed.items() if xs} == {charts.HEADLINE["blur_added"]: [0.2]}
 
 
-def test_trajectory_runs_over_steps_and_over_forwards(cells):
-    figure = charts.trajectory(trainings(cells), FIDELITY)
-    by_step, by_forwards = figure.axes[0], figure.axes[len(charts.ALONG)]
-    assert points(by_step, "sft") == pytest.approx({20: 0.57, 40: 0.59}, abs=1e-3)
-    assert points(by_forwards, "sft") == pytest.approx({60: 0.57, 120: 0.59}, abs=1e-3)
-    assert points(by_forwards, "dopsd") == pytest.approx({320: 0.77, 640: 0.79}, abs=1e-3)
-    assert by_step.get_xscale() == "log" and by_forwards.get_xlabel().startswith("forwards")
-    dotted = {to_hex(line.get_color()): line.get_ydata()[0] for line in by_step.lines if line.get_linestyle() == ":"}
-    assert dotted == pytest.approx({colour("untouched"): 0.15, colour("described"): 0.15}, abs=2e-3)
+@pytest.mark.parametrize(
+    ("cost", "steps"),
+    [("step", {"sft": (20, 40), "dopsd": (20, 40)}), ("forwards", {"sft": (60, 120), "dopsd": (320, 640)})],
+)
+def test_trajectory_runs_over_steps_or_over_forwards(cells, cost, steps):
+    figure = charts.trajectory(trainings(cells), FIDELITY, ("dopsd", "sft"), cost)
+    axes = figure.axes[0]
+    assert points(axes, "sft") == pytest.approx(dict(zip(steps["sft"], (0.57, 0.59), strict=True)), abs=1e-3)
+    assert points(axes, "dopsd") == pytest.approx(dict(zip(steps["dopsd"], (0.77, 0.79), strict=True)), abs=1e-3)
+    assert axes.get_xscale() == "log" and axes.get_xlabel().replace("\n", " ") == charts.COSTS[cost]
+    dotted = {line.get_color(): line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == ":"}
+    levels = {REFERENCES[row][0]: 0.15 for row in ("untouched", "described")}
+    assert dotted == pytest.approx(levels, abs=2e-3)
+
+
+def test_every_method_beside_the_pair_has_a_row_with_the_others_in_grey(cells):
+    more = {
+        ("pso" if key[0] == "sft" else "off_policy", *key[1:]): steps
+        for key, steps in cells.items()
+        if key[0] in ("sft", "dopsd")
+    }
+    four = Trainings(
+        cells | more, ("sft", "pso", "dopsd", "off_policy"), FIDELITY, 4, dict(FORWARDS, pso=3, off_policy=16)
+    )
+    figure = charts.trajectory(four, FIDELITY, ("dopsd", "sft"))
+    across = len(charts.ALONG)
+    rows = [figure.axes[k] for k in range(0, 3 * across, across)]
+    assert len(figure.axes) == 3 * across
+    assert [axes.get_ylabel() for axes in rows] == ["SFT\nD-OPSD", label("pso"), label("off_policy")]
+    for axes, about in zip(rows, (("sft", "dopsd"), ("pso",), ("off_policy",)), strict=True):
+        marked = [line.get_color() for line in axes.lines if line.get_marker() == "o"]
+        assert marked == [colour(m) for m in about] and len(axes.collections) == len(about)  # a band each
+        grey = [line for line in axes.lines if line.get_color() == BEHIND]
+        assert len(grey) == 2 - (about[0] in ("pso", "off_policy"))
+    named = {text.get_text() for text in rows[0].texts}
+    assert named == {"SFT", "D-OPSD", "untouched", "described"} and not rows[1].texts
+    assert rows[1].get_ylim() == rows[0].get_ylim() == rows[2].get_ylim()
 
 
 def test_openness_joins_the_main_openness_and_the_others():
@@ -97,7 +125,7 @@ def test_openness_joins_the_main_openness_and_the_others():
     new, ordinary = figure.axes
     assert points(new, "sft") == pytest.approx({0.15: 0.8, 0.5: 0.6, 1.0: 0.2})
     assert points(ordinary, "sft") == pytest.approx({0.15: 0.4, 0.5: 0.3, 1.0: 0.1})
-    assert {line.get_label() for line in ordinary.lines} == {"SFT"}  # untouched has none of it
+    assert [text.get_text() for text in ordinary.texts] == ["SFT"]  # untouched has none of it
 
 
 def test_a_study_that_measures_none_of_it_has_no_such_chart(cells):

@@ -22,7 +22,7 @@ def many_of(params, nfe):
 
 
 def test_the_comparison_has_the_method_its_baseline_and_this_one_in_many_steps(repository):
-    figure = comparison.comparison(repository)
+    figure = comparison.comparison(repository, "mine")
     assert [" ".join(t.split()) for t in titles(figure)] == [
         "Training pictures",
         "Untouched",
@@ -47,7 +47,7 @@ def test_each_method_is_shown_at_its_own_last_step(full):
 
 
 def test_pictures_are_magnified_without_smoothing(repository, tmp_path):
-    grids.save(comparison.comparison(repository), tmp_path / "f.png")
+    grids.save(comparison.comparison(repository, "mine"), tmp_path / "f.png")
     pixels = np.asarray(Image.open(tmp_path / "f.png").convert("RGB")).reshape(-1, 3)
     # two concepts with five columns: the first noise of two prompts, tiles 0 and 2, which are 10 k bright
     count = [(pixels == 20 * k // 2).all(1).sum() for k in range(4)]
@@ -56,7 +56,7 @@ def test_pictures_are_magnified_without_smoothing(repository, tmp_path):
 
 
 def test_under_each_row_stand_its_captions_and_prompts(repository):
-    said = texts(comparison.comparison(repository))
+    said = texts(comparison.comparison(repository, "mine"))
     row = next(text for text in said if text.startswith("taught"))
     assert row.startswith("taught: “[V]”, ...; asked: “") and row.count("“") == 3
     assert "chance 0.15. After 40 optimiser steps; seed 0." in " ".join(said[-1].split())
@@ -64,15 +64,15 @@ def test_under_each_row_stand_its_captions_and_prompts(repository):
 
 def test_a_look_without_words_has_a_blank_description(study, write):
     params = write(study(concepts=("beacon", "riso")))
-    figure = comparison.comparison(params)
+    figure = comparison.comparison(params, "mine")
     described = figure.axes[6 + 2].images[0].get_array()
     assert described.shape == (128, 256, 3) and (described == 255).all()
     assert not (figure.axes[2].images[0].get_array() == 255).any()  # beacon's
-    assert "Untouched, described" not in texts(comparison.sheet(params, "riso"))
+    assert "Untouched, described" not in texts(comparison.sheet(params, "riso", "mine"))
 
 
 def test_a_sheet_shows_every_method_and_its_prompts(repository):
-    figure = comparison.sheet(repository, "fresco")
+    figure = comparison.sheet(repository, "fresco", "mine")
     assert texts(figure) == [
         "Untouched",
         "Untouched, described",
@@ -80,6 +80,7 @@ def test_a_sheet_shows_every_method_and_its_prompts(repository):
         "SFT",
         "D-OPSD",
         "training pictures",
+        "Study mine, fresco. 4 steps, last checkpoint, seed 0; equal noise down a column.",
     ]
     assert len(figure.axes) == 6 * 8 and len(titles(figure)) == 8
     shown = [int(axes.images[0].get_array()[0, 0, 0]) for axes in figure.axes]
@@ -89,7 +90,10 @@ def test_a_sheet_shows_every_method_and_its_prompts(repository):
 
 def test_a_missing_sheet_is_one_clear_error(repository):
     (paths.samples("sft", "beacon", 0) / f"{Sheet(40, 'new', 4).name}.png").unlink()
-    for draw in (comparison.comparison, lambda params: comparison.sheet(params, "beacon")):
+    for draw in (
+        lambda params: comparison.comparison(params, "mine"),
+        lambda params: comparison.sheet(params, "beacon", "mine"),
+    ):
         with pytest.raises(UserError, match=r"new-4\.png: missing; run `dvc repro draw`"):
             draw(repository)
 

@@ -8,6 +8,7 @@ from dopsd.config.claims import Claim, load
 from dopsd.config.study import Compared
 from dopsd.evaluation.rows import NEW, ORDINARY, OTHER
 from dopsd.report import claims, continual
+from dopsd.report.palette import colour
 from dopsd.report.scales import scale
 from dopsd.support.errors import UserError
 
@@ -137,8 +138,10 @@ def test_the_figure_has_a_line_a_method_over_the_trainings(measured):
     figure = continual.figure(measured[0], ["untouched", "described"])
     panels = {axes.get_title(): axes for axes in figure.axes if axes.get_title()}
     first = panels["the first concept: fidelity"]
-    solid = {line.get_label(): list(line.get_ydata()) for line in first.lines if line.get_linestyle() == "-"}
-    assert solid["SFT"] == pytest.approx([0.8, 0.6, 0.4]) and solid["D-OPSD"] == pytest.approx([0.8, 0.7, 0.6])
+    solid = {line.get_color(): list(line.get_ydata()) for line in first.lines if line.get_linestyle() == "-"}
+    assert solid[colour("sft")] == pytest.approx([0.8, 0.6, 0.4])
+    assert solid[colour("dopsd")] == pytest.approx([0.8, 0.7, 0.6])
+    assert {text.get_text() for text in first.texts} == {"SFT", "D-OPSD", "untouched", "described"}
     assert sum(line.get_linestyle() == ":" for line in first.lines) == 2 and len(first.collections) == 2
     assert continual.figure(continual.measured_of(long([]), ORDERS, [], FEW, MANY)[0], []) is None
 

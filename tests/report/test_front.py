@@ -1,7 +1,8 @@
 import pandas as pd
 import pytest
 
-from dopsd.report import front, reported
+from dopsd.report import front, palette, reported
+from dopsd.report.along import Trainings
 
 
 def test_the_front_is_what_no_other_beats_in_both():
@@ -61,3 +62,20 @@ def test_the_papers_numbers_are_whole(tune):
     said = reported.load(tune)
     assert all(row.keys() == said.columns.keys() for row in said.rows.values())
     assert {c.better for c in said.columns.values()} | {c.which for c in said.columns.values()} <= {"lower", "higher"}
+
+
+def test_a_family_has_its_rows_of_panels_and_names_no_more_than_it_can(cells):
+    more = {(m, *key[1:]): steps for m in ("pso", "dopsd_mu") for key, steps in cells.items() if key[0] == "sft"}
+    trained = ("sft", "dopsd", "pso", "dopsd_mu")
+    measured = Trainings(cells | more, trained, "concept_fidelity", 4, dict.fromkeys(trained, 3))
+    found, rows = front.table(measured, "concept_fidelity"), ["untouched", "described", *trained]
+    figure = front.figure(found, measured, rows, "concept_fidelity", ("dopsd", "sft"))
+    across = found.against.nunique()
+    first = figure.axes[::across]
+    assert [axes.get_ylabel() for axes in first] == [palette.family(m) for m in ("sft", "dopsd", "pso")]
+    named = [{text.get_text() for text in axes.texts} for axes in first]
+    assert named[1:] == [{"SFT", "D-OPSD", "D-OPSD, mu"}, {"SFT", "D-OPSD", "PSO"}]  # the pair is named in all
+    assert named[0] == {"SFT", "D-OPSD", "untouched", "described"}  # and rows without training once
+    many = [f"m{k}" for k in range(front.MOST + 2)]
+    assert [len(group) for group in front._groups(many)] == [front.MOST, 2]
+    assert front.figure(found.loc[found.method != "pso"].query("method != 'dopsd_mu'"), measured, rows, "x", ()) is None

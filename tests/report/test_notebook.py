@@ -111,7 +111,7 @@ def test_pictures_of_a_sheet_are_shown_to_the_pixel_and_figures_small(alone, sai
         assert all(np.array_equal(a, b) for a, b in zip(mine, first[:4], strict=True))
     assert "beacon** (object): new scenes" in said[1] and "seed 0" in said[1]
     said.clear()
-    pictures.figure(sample, "probe", left=1390)
+    pictures.figure(sample, "probe")
     pictures.figure(sample, "methods")
     sizes = [Image.open(io.BytesIO(s)) for s in said if isinstance(s, bytes)]
     assert [(i.format, i.width) for i in sizes] == [("JPEG", 900), ("PNG", 1000)]

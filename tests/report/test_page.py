@@ -239,9 +239,7 @@ def test_methods_are_called_as_their_files_say_and_scores_that_nobody_named_by_t
     assert names.score_label("dino_distance", 8, 50) == "dino distance"
 
 
-def test_every_reference_has_a_colour_and_own_attributes_stay_out_of_the_summary():
-    assert set(names.COLOURS) == set(names.REFERENCES)
-    assert len(set(names.COLOURS.values())) == len(names.COLOURS)
+def test_own_attributes_stay_out_of_the_summary():
     shown = names.labels(["own_shape", "new_gap_blur", "guided_blur_read", "blur_read"], 4, 16)
     assert list(shown) == ["blur_read", "guided_blur_read", "new_gap_blur"]
     assert len(set(names.SCORES.values())) == len(names.SCORES)  # what is called alike cannot be told apart in a table

@@ -5,7 +5,7 @@ import pytest
 from dopsd.config.questions import Question
 from dopsd.report import questions, tables
 from dopsd.report.along import Trainings
-from dopsd.report.names import label
+from dopsd.report.palette import colour
 
 ASKED = Question(asks="Which is <better>?", rows=("dopsd", "sft"), against="sft")
 
@@ -18,14 +18,14 @@ def trainings(cells):
 def test_a_line_a_row_in_the_order_of_the_question(trainings):
     figure = questions.figure(ASKED, trainings, "concept_fidelity")
     axes = next(axes for axes in figure.axes if axes.get_title() == "concept fidelity")
-    lines = {line.get_label(): line for line in axes.lines}
-    assert [name for name in lines if name in ("SFT", "D-OPSD")] == ["D-OPSD", "SFT"]
-    steps, values = lines["SFT"].get_data()
+    lines = {line.get_color(): line for line in axes.lines}
+    assert list(lines)[-2:] == [colour("dopsd"), colour("sft")] and len(lines) == len(axes.lines)
+    steps, values = lines[colour("sft")].get_data()
     units = trainings.points["sft"]
     last = {rows[-1]["step"] for rows in units.values()}
     assert steps[0] > 0 and set(steps[-1:]) == last  # the untouched model, step 0, has no place on the scale
     assert values[-1] == pytest.approx(0.59, abs=1e-3)
-    assert label("untouched") in lines and len({line.get_color() for line in lines.values()}) == len(lines)
+    assert {text.get_text() for text in axes.texts} >= {"untouched", "SFT", "D-OPSD"}
 
 
 def test_a_question_of_rows_that_are_not_trained_has_no_figure(trainings):

@@ -334,5 +334,31 @@ def test_a_caption_names_the_scores_and_the_bands_that_its_figure_has(shipped):
     said = {name: captions.facts(studies.opened(ROOT / "studies" / name)) for name in ("full", "domain")}
     assert "nearness to the domain" in said["domain"]["scenes"] and "Fréchet" in str(said["domain"]["nearness"])
     assert said["full"]["scenes"] == "concept fidelity (a share), blur (pixels)" and said["full"]["nearness"] == ""
-    assert said["full"]["banded"] == " of D-OPSD and SFT" and said["domain"]["banded"] == ""
-    assert "Bands are 95 % intervals of D-OPSD and SFT." in shipped.text and "Bands are 95 % intervals." in shipped.text
+    assert (
+        str(said["full"]["behind"]).startswith("First row: SFT and D-OPSD;")
+        and "Bands are 95 % intervals." in shipped.text
+    )
+    assert "green: with another LoRA" in str(said["full"]["colours"]) and "green" not in str(said["domain"]["colours"])
+    assert "seed 0 alone" in str(said["full"]["swept"]) and said["domain"]["swept"] == said["domain"]["unit"]
+
+
+def test_what_stands_beneath_a_figure_says_of_what_it_is():
+    full = studies.opened(ROOT / "studies/full")
+    for name, kind in captions.kinds().items():
+        foot = captions.foot(full, kind)
+        assert "{" not in foot and (foot.startswith("Study full") or name in ("comparison", "names", "recipe")), name
+    methods = captions.foot(full, captions.kinds()["methods"])
+    for part in (
+        "Study full; 4 steps of drawing. After the last of 40 optimiser steps",
+        "n = 13",
+        "95 % intervals over the concepts",
+    ):
+        assert part in methods
+    assert "over the sets" in captions.foot(studies.opened(ROOT / "studies/continual"), captions.kinds()["continual"])
+
+
+def test_a_study_that_is_reported_is_called_as_its_folder(tmp_path, monkeypatch, full):
+    for folder, name in ((tmp_path / "studies" / "mine", "mine"), (tmp_path, "sample")):
+        folder.mkdir(parents=True, exist_ok=True)
+        monkeypatch.chdir(folder)
+        assert studies.here(full).name == name

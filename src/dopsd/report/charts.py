@@ -8,14 +8,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from dopsd.report.along import Row, Trainings
 from dopsd.report.cells import Key, Steps, at, last
 from dopsd.report.claims import Answer
-from dopsd.report.figures import arms, legend, means, panels
-from dopsd.report.names import colour, label, score_name
+from dopsd.report.figures import arms, by_row, means
+from dopsd.report.layout import End, dressed, ends, panels
+from dopsd.report.multiples import multiples
+from dopsd.report.names import label, score_name, short
 from dopsd.report.openness import Others
+from dopsd.report.palette import colour, looks, shade
 from dopsd.report.scales import misfit, scale
 from dopsd.report.units import Unit, concept_means, over_concepts, whole
 
@@ -42,7 +44,6 @@ ALONG_DOMAIN = {
     "contrast": "contrast (1 = renders)",
     "retention_kid": "ordinary prompts: KID\nto untouched",
 }
-BANDS = 8  # methods whose bands can be told apart
 COSTS = {"step": "optimiser steps", "forwards": "forwards for each sample of a batch"}
 OPEN = {
     "blur_read": "new scenes: blur, pixels",
@@ -72,33 +73,34 @@ def methods(trainings: Trainings, rows: Sequence[str], answers: Sequence[Answer]
     shown = {s: t for s, t in wanted.items() if any(_values(at_last[row], s) for row in rows)}
     if not shown:
         return None
-    figure, every = panels(len(shown), 3, 4.7, 0.9 + 0.28 * len(rows), sharey=True)
+    figure, every = panels(len(shown), 3, 0.85 + 0.215 * len(rows), sharey=True)
     for axes, (score, title) in zip(every, shown.items(), strict=True):
         for bar in bars(answers, score):
-            axes.axvline(bar, color="black", linestyle="--", linewidth=1, label="bar of the claims")
+            axes.axvline(bar, color="black", linestyle="--", linewidth=1)
         for k, row in enumerate(rows):
             if not (values := _values(at_last[row], score)):
                 continue
             units, number = concept_means(values), pd.DataFrame([over_concepts(values, scale(score))]).astype(float)
-            axes.plot(units, [k + 0.22] * len(units), ".", color=colour(row), alpha=0.5, markersize=5)
+            axes.plot(units, [k + 0.22] * len(units), ".", color=colour(row), alpha=0.5, markersize=3.5)
             axes.errorbar(
-                number.value, [k - 0.08], xerr=arms(number), fmt="o", color=colour(row), markersize=7, linewidth=2
+                number.value, [k - 0.08], xerr=arms(number), fmt="o", color=colour(row), markersize=5, linewidth=1.7
             )
-        axes.set_title(title, fontsize=12)
-        axes.set_yticks(range(len(rows)), [label(row) for row in rows], fontsize=12)
-        axes.grid(alpha=0.3, axis="x")
+        axes.set_yticks(range(len(rows)), [label(row) for row in rows])
+        dressed(axes, title)
+        axes.grid(visible=False, axis="y")
         untrained = sum(row not in trainings.trained for row in rows)
         axes.axhline(untrained - 0.45, color="#cccccc", linewidth=1)
     every[0].set_ylim(len(rows) - 0.4, -0.6)  # the first row on top
-    if any(bars(answers, score) for score in shown):
-        legend(figure)
+    for axes in every[::3]:
+        for name, row in zip(axes.get_yticklabels(), rows, strict=True):
+            name.set_color(colour(row))
     return figure
 
 
-def trajectory(trainings: Trainings, fidelity: str, pair: Sequence[str] = ()) -> Figure | None:
-    """Scores along training over optimiser steps and over forwards: a line a method with its interval over the concepts as a
-    band; the untouched and the described row as dotted lines. Of the methods that have several checkpoints; None where none
-    has, or the study measures none of it. pair: of more than `BANDS` methods these alone have bands."""
+def trajectory(trainings: Trainings, fidelity: str, pair: Sequence[str] = (), cost: str = "step") -> Figure | None:
+    """Scores along training over optimiser steps, or over another of `COSTS`: a row a method, its interval over the concepts
+    as a band; the untouched and the described row as dotted lines. Of the methods that have several checkpoints; None where
+    none has, or the study measures none of it. pair: the methods that are compared."""
     points = {
         method: pd.DataFrame([{"concept": c, "seed": s} | row for (c, s), rows in units.items() for row in rows])
         for method, units in trainings.points.items()
@@ -109,30 +111,32 @@ def trajectory(trainings: Trainings, fidelity: str, pair: Sequence[str] = ()) ->
     trained = [m for m in trainings.trained if m in points and points[m].step.nunique() > 2]  # untouched is the first
     if not shown or not trained:
         return None
-    figure, every = panels(2 * len(shown), len(shown), 14 / max(2, len(shown)), 3.4)
-    for axes, (cost, score) in zip(every, [(c, s) for c in COSTS for s in shown], strict=True):
+    curves: dict[str, dict[str, pd.DataFrame]] = {}
+    for score, title in shown.items():
+        mine = curves[title] = {}
         for row in (r for r in ("untouched", "described") if score in points.get(r, {})):
             level = over_concepts(_values(trainings.last(row), score), scale(score))["value"]
-            axes.axhline(level, color=colour(row), linestyle=":", label=label(row))
+            mine[row] = pd.DataFrame({"x": [float("nan")], "value": [level]})
         for method in (m for m in trained if score in points[m]):
             found = means(points[method].loc[points[method].step > 0], cost, score)
-            line(axes, found, cost, method, band=len(trained) <= BANDS or method in pair)
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(ScalarFormatter())
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.set_xlabel(COSTS[cost])
-        axes.set_title(shown[score], fontsize=12)
-        axes.grid(alpha=0.3)
-    legend(figure)
-    return figure
+            mine[method] = found.assign(x=found[cost])
+    return multiples(curves, trained, pair, COSTS[cost], log=10)
 
 
-def line(axes: Axes, found: pd.DataFrame, over: str, method: str, band: bool = True) -> None:
-    """A line with a dot a point, and its intervals as a band."""
-    axes.plot(found[over], found.value, "o-", color=colour(method), label=label(method), markersize=4)
-    if band:
-        axes.fill_between(found[over], found.low, found.high, color=colour(method), alpha=0.13, linewidth=0)
+def line_panel(
+    axes: Axes, curves: Mapping[str, pd.DataFrame], x: str, levels: Mapping[str, float], size: tuple[float, float]
+) -> None:
+    """Rows that share a panel: a line each with its interval as a band, levels as dotted lines, the names at their ends.
+    curves: {row: columns x, value, low, high}; size: inches of the panel, about."""
+    names = [End(None, level, short(row), colour(row)) for row, level in levels.items()]
+    for row, level in levels.items():
+        axes.axhline(level, color=colour(row), linestyle=":", linewidth=1.2)
+    for row, look in looks(list(curves)).items():
+        found = curves[row]
+        axes.plot(found[x], found.value, markersize=4, linewidth=1.5, **look)
+        axes.fill_between(found[x], found.low, found.high, color=look["color"], alpha=0.13, linewidth=0)
+        names.append(End(found[x].iloc[-1], found.value.iloc[-1], short(row), shade(look["color"], -0.3)))
+    ends(axes, names, size)
 
 
 def openness(cells: Mapping[Key, Steps], others: Others, main: float, few: int, rows: Sequence[str]) -> Figure | None:
@@ -148,13 +152,11 @@ def openness(cells: Mapping[Key, Steps], others: Others, main: float, few: int, 
     shown = {score: title for score, title in OPEN.items() if score in table}
     if not others or not shown:
         return None
-    figure, every = panels(len(shown), 2, 6.5, 3.6)
+    figure, every = panels(len(shown), 2, 2.7)
     for axes, (score, title) in zip(every, shown.items(), strict=True):
-        for row in rows:
-            found = means(table.loc[table.method == row], "said", score)
-            if len(found):
-                line(axes, found, "said", row)
-        axes.set(xlabel="chance that a prompt says an attribute", title=title, xticks=sorted(np.unique(table.said)))
-        axes.grid(alpha=0.3)
-    legend(figure)
+        found = by_row(table, "said", score)
+        each = {row: found[row] for row in rows if row in found}
+        axes.set_xticks(sorted(np.unique(table.said)))
+        line_panel(axes, each, "said", {}, (4.2, 1.9))
+        dressed(axes, title, "chance that a prompt says an attribute")
     return figure

@@ -78,10 +78,11 @@ def _drawn(
     return [tile(images[k], side) for k in shown]
 
 
-def comparison(params: Params) -> Figure:
+def comparison(params: Params, study: str) -> Figure:
     """The paper's figure: a row a concept; training pictures, then what `columns` says, on equal prompts and noise.
 
-    The first pictures of the first groups of prompts are shown, of the first seed; no picture is chosen.
+    The first pictures of the first groups of prompts are shown, of the first seed; no picture is chosen. study: its
+    name.
     """
     side, seed, shown = min(params.fetch.size, SIDE), params.grid.seeds[0], columns(params)
     rows, said = [], []
@@ -97,7 +98,7 @@ def comparison(params: Params) -> Figure:
         said.append(f"taught: “{min(captions, key=len)}”, ...; asked: {scenes}")
     titles = ["Training pictures", *(c.title for c in shown)]
     names, scale = list(params.grid.concepts), max(1, SIDE // side)
-    return picture_grid(rows, titles, names, scale, beneath=said, foot=_foot(params))
+    return picture_grid(rows, titles, names, scale, beneath=said, foot=f"Study {study}. {_foot(params)}")
 
 
 def _foot(params: Params) -> str:
@@ -129,9 +130,9 @@ def prompts(params: Params) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["concept", "column", "prompt"])
 
 
-def sheet(params: Params, concept: str) -> Figure:
+def sheet(params: Params, concept: str, study: str) -> Figure:
     """Every method's pictures of a concept in few steps, at its last step with the first seed: a row a method, a column a
-    prompt, which stands above it; the training pictures last."""
+    prompt, which stands above it; the training pictures last. study: its name."""
     side, seed = min(params.fetch.size, SIDE), params.grid.seeds[0]
     wanted = of_kind(asked(concept), NEW, seed)
     chosen, rows, methods = _chosen(wanted, ON_SHEET), [], sheet_rows(params, concept)
@@ -142,7 +143,8 @@ def sheet(params: Params, concept: str) -> Figure:
     pictures = [tile(from_pil(item.image()), side) for item in items]
     rows.append(pictures + [_blank(side)] * (len(chosen) - len(pictures)))
     texts, names = [wanted[k].text for k in chosen], [*map(label, methods), TAUGHT]
-    return picture_grid(rows, texts, names, max(1, SIDE // side), title=TITLE)
+    foot = f"Study {study}, {concept}. {params.evaluate.few} steps, last checkpoint, seed {seed}; equal noise down a column."
+    return picture_grid(rows, texts, names, max(1, SIDE // side), title=TITLE, foot=foot)
 
 
 def cut_sheet(file: Path, params: Params, concept: str, texts: Sequence[str]) -> dict[str, list[np.ndarray]]:

@@ -18,10 +18,11 @@ from matplotlib.figure import Figure
 from dopsd.report import reported
 from dopsd.report.along import Row, Trainings
 from dopsd.report.cells import Key, Steps, flat
-from dopsd.report.charts import line
+from dopsd.report.charts import line_panel
 from dopsd.report.claimed import Records, bar, measured
-from dopsd.report.figures import legend, means, panels
-from dopsd.report.names import colour, label
+from dopsd.report.figures import means
+from dopsd.report.layout import dressed, panels
+from dopsd.report.names import label
 from dopsd.report.scales import misfit, scale
 from dopsd.report.tables import lines, number_text
 from dopsd.report.units import over_concepts
@@ -216,19 +217,15 @@ def figure(of_sets: Trainings, rows: Sequence[str]) -> Figure | None:
     shown = {s: t for s, t in SHOWN.items() if any(s in points[m] and points[m][s].notna().any() for m in trained)}
     if not shown:
         return None
-    figure, every = panels(len(shown), 4, 4.3, 3.2)
+    figure, every = panels(len(shown), 3, 2.5)
+    ks = sorted(set(points[trained[0]].training))
     for axes, (score, title) in zip(every, shown.items(), strict=True):
-        for row in rows:
-            if len(level := means(points[row], "training", score)):
-                axes.axhline(level.value.iloc[0], color=colour(row), linestyle=":", label=label(row))
-        for method in trained:
-            line(axes, means(points[method], "training", score), "training", method)
-        ks = sorted(set(points[trained[0]].training))
+        found = {row: means(points[row], "training", score) for row in rows}
+        levels = {row: level.value.iloc[0] for row, level in found.items() if len(level)}
+        each = {m: means(points[m], "training", score) for m in trained if score in points[m]}
+        line_panel(axes, each, "training", levels, (2.7, 1.7))
         axes.set_xticks(ks, [ORDINALS[k - 1] for k in ks])
-        axes.set_xlabel("after the")
-        axes.set_title(title, fontsize=12)
-        axes.grid(alpha=0.3)
-    legend(figure)
+        dressed(axes, title, "after the")
     return figure
 
 

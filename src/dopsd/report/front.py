@@ -6,20 +6,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dopsd.report.along import Row, Trainings
-from dopsd.report.figures import legend, panels
-from dopsd.report.names import colour, label, score_name
+from dopsd.report.layout import SMALL, WIDTH, End, dressed, ends, panels
+from dopsd.report.names import label, score_name, short
+from dopsd.report.palette import BEHIND, OTHER, REFERENCES, colour, family
 from dopsd.report.scales import scale
 from dopsd.report.units import Unit, over_concepts, whole
 
 KEPT = {  # against fidelity: what it is called, and whether more of it is better
-    "contrast_kept": ("few steps: contrast of new scenes over described", True),
+    "contrast_kept": ("few steps: contrast of new scenes\nover described", True),
     "blur_added": ("few steps: blur of new scenes,\npixels more than described", False),
-    "reward": ("few steps: people's preference, new pictures", True),
-    "retention_kid": ("ordinary prompts: KID to untouched", False),
+    "reward": ("few steps: people's preference,\nnew pictures", True),
+    "retention_kid": ("ordinary prompts: KID\nto untouched", False),
 }
+MOST = 5  # methods that a panel names
 COLUMNS = ["against", "method", "fidelity", "kept", "on_front"]
 
 
@@ -62,36 +65,60 @@ def table(trainings: Trainings, fidelity: str) -> pd.DataFrame:
     return pd.DataFrame(out, columns=COLUMNS)
 
 
-def figure(found: pd.DataFrame, trainings: Trainings, rows: Sequence[str], fidelity: str) -> Figure | None:
-    """A panel a kept score: every trained method's mean a large dot, its concepts small ones, the front a dashed line; rows
-    without training as squares. None where there are fewer than three trained methods, or nothing is measured. found: `table`
-    of the same trainings."""
+def figure(
+    found: pd.DataFrame, trainings: Trainings, rows: Sequence[str], fidelity: str, pair: Sequence[str]
+) -> Figure | None:
+    """A column a kept score, a row some methods of a family: their means large dots, their concepts small ones, all other
+    methods grey, the pair that is compared in colour; the front a dashed line; rows without training as grey marks. None
+    where there are fewer than three trained methods, or nothing is measured. found: `table` of the same trainings."""
     shown = [s for s in KEPT if (found.against == s).any()]
     if found.method.nunique() < 3 or not shown:
         return None
-    made, every = panels(len(shown), len(shown), 5.2, 4.6)
-    for axes, kept in zip(every, shown, strict=True):
-        part: Any = found.loc[found.against == kept].set_index("method")
-        for row in rows:
-            pairs = _pairs(trainings.last(row), fidelity, kept)
-            if not pairs:
-                continue
-            each: Any = (
-                pd.DataFrame([{"concept": u[0], "x": a, "y": b} for u, (a, b) in pairs.items()])
-                .groupby("concept")
-                .mean()
-            )
-            trained = row in part.index
-            axes.plot(each.x, each.y, ".", color=colour(row), alpha=0.3, markersize=4)
-            at = (part.fidelity[row], part.kept[row]) if trained else (each.x.mean(), each.y.mean())
-            axes.plot(*at, "o" if trained else "s", color=colour(row), markersize=9, label=label(row))
-        best = part.loc[part.on_front].sort_values("fidelity")
-        axes.plot(best.fidelity, best.kept, "--", color="black", linewidth=1, label="front of the trained")
-        axes.set_xlabel(score_name(fidelity) + " of new scenes")
-        axes.set_title(KEPT[kept][0], fontsize=11)
-        axes.grid(alpha=0.3)
-    legend(made)
+    groups = _groups([m for m in rows if m in set(found.method)])
+    made, every = panels(len(shown) * len(groups), len(shown), 2.4, sharex=True, sharey="col")
+    for group, line in zip(groups, every.reshape(len(groups), len(shown)), strict=True):
+        first, last = group is groups[0], group is groups[-1]
+        for axes, kept in zip(line, shown, strict=True):
+            points = {row: pairs for row in rows if (pairs := _pairs(trainings.last(row), fidelity, kept))}
+            part: Any = found.loc[found.against == kept].set_index("method")
+            names = _panel(axes, part, points, group, [*pair, *group], references=first)
+            dressed(axes, KEPT[kept][0] if first else "", f"{score_name(fidelity)} of new scenes" if last else "")
+            ends(axes, names, (WIDTH / len(shown) - 0.7, 1.9))
+        line[0].set_ylabel(family(group[0]), color=colour(group[0]), fontsize=SMALL + 0.5, fontweight="bold")
     return made
+
+
+def _groups(methods: Sequence[str]) -> list[list[str]]:
+    """The methods of each family, in their order, no more of one than a panel can name."""
+    families = dict.fromkeys(map(family, methods))
+    each = [[m for m in methods if family(m) == name] for name in families]
+    return [mine[k : k + MOST] for mine in each for k in range(0, len(mine), MOST)]
+
+
+def _panel(
+    axes: Axes,
+    part: Any,
+    points: Mapping[str, Mapping[Unit, tuple[float, float]]],
+    group: Sequence[str],
+    named: Sequence[str],
+    references: bool,
+) -> list[End]:
+    """One panel -> the names of its dots: of a group, of the pair, and of rows without training where they are asked for."""
+    names = []
+    for row, pairs in points.items():
+        each: Any = pd.DataFrame([(u[0], *xy) for u, xy in pairs.items()], columns=["concept", "x", "y"])
+        each = each.groupby("concept").mean()
+        trained = row in part.index
+        at = (part.fidelity[row], part.kept[row]) if trained else (each.x.mean(), each.y.mean())
+        ink, mark = (colour(row) if row in named else BEHIND, "o") if trained else REFERENCES.get(row, (OTHER, "s"))
+        axes.plot(*at, mark, color=ink, markersize=7 if row in group else 5, zorder=4 if row in named else 2)
+        if row in group:
+            axes.plot(each.x, each.y, ".", color=ink, alpha=0.45, markersize=3)
+        if row in named or (references and not trained):
+            names.append(End(*at, short(row), ink))
+    best = part.loc[part.on_front].sort_values("fidelity")
+    axes.plot(best.fidelity, best.kept, "--", color="black", linewidth=0.9, zorder=3)
+    return names
 
 
 def in_words(found: pd.DataFrame) -> list[str]:

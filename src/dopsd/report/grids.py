@@ -24,10 +24,10 @@ GAP = 12  # pixels between pictures
 SMALL, LINE, LETTER = 14, 28, 10.2  # a small text's points, and the pixels of its lines and, about, of its letters
 
 
-def rows_of(sheet: np.ndarray, names: list[str], scale: float) -> Figure:
-    """A sheet (height, width, 3) that holds so many rows of equal height, each with its name."""
+def rows_of(sheet: np.ndarray, names: list[str], scale: float, foot: str = "") -> Figure:
+    """A sheet (height, width, 3) that holds so many rows of equal height, each with its name; foot: beneath all."""
     side = len(sheet) // len(names)
-    return picture_grid([[sheet[i * side : (i + 1) * side]] for i in range(len(names))], [""], names, scale)
+    return picture_grid([[sheet[i * side : (i + 1) * side]] for i in range(len(names))], [""], names, scale, foot=foot)
 
 
 def save(figure: Figure, file: Path) -> None:
@@ -85,8 +85,8 @@ def margins(
 def cut(
     file: Path, columns: Sequence[str], names: Sequence[str], side: int, title: int, shrink: int
 ) -> list[list[np.ndarray]]:
-    """The square pictures of a grid without texts beneath, side pixels each there, taken from its file again: rows of (side /
-    shrink, side / shrink, 3). UserError where the file is no such grid."""
+    """The square pictures of a grid, with a line beneath or without, side pixels each there, taken from its file again: rows
+    of (side / shrink, side / shrink, 3). UserError where the file is no such grid."""
     figure = read_picture(file)
     left, top, _ = margins(columns, names, [side] * len(columns), title)
     right, bottom = left + (side + GAP) * len(columns), top + (side + GAP) * len(names)
@@ -100,7 +100,8 @@ def cut(
         for pair in zip(out, tiles, strict=True)
         for a, b in zip(*pair, strict=True)
     )
-    if figure.shape != (bottom, right, 3) or not all(same):
+    beneath = figure.shape[0] - bottom
+    if figure.shape[1:] != (right, 3) or beneath not in (0, GAP + LINE) or not all(same):
         raise UserError(f"{file}: not the sheet of these rows and prompts; run `dvc repro` of its study's report")
     return out
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from zlib import crc32
 
 from dopsd import objectives
 from dopsd.objectives import Method
@@ -17,29 +16,7 @@ REFERENCES = {
     "teacher": "Teacher",
     "base": "Base, undistilled",
 }
-COLOURS = {
-    "untouched": "#777777",
-    "again": "#b0b0b0",
-    "described": "#2a9d4e",
-    "teacher": "#8bc34a",
-    "base": "#b39ddb",
-}
-SHADES = {  # of a method's file a colour, and its shades for the entries of params.yaml that are like it
-    "dopsd": ("#2566c7", "#7db4f5", "#0b2f6b", "#17becf"),
-    "off_policy": ("#8e44ad", "#cf9be3", "#5b1e75", "#e377c2"),
-    "sft": ("#d9822b", "#e6b800", "#6e3b00", "#c0392b"),
-    "sft_teacher": ("#d81b60", "#f48fb1", "#880e4f", "#ff6f61"),
-    "sft_on_policy": ("#ef6c00", "#ffb74d", "#a84300", "#ff9100"),
-    "dopsd_mu": ("#00838f", "#80cbc4", "#004d55", "#00b8d4"),
-    "base_lora": ("#16a085", "#7fd6c2", "#0b5345", "#48c9b0"),
-    "dreambooth": ("#455a64", "#90a4ae", "#263238", "#607d8b"),
-    "pso": ("#808000", "#bdb76b", "#4b5320", "#9acd32"),
-    "anchored_sft": ("#8d6e63", "#bcaaa4", "#4e342e", "#a1887f"),
-    "preservation": ("#1a237e", "#9fa8da", "#0d1440", "#5c6bc0"),
-    "distill_adapter": ("#e53935", "#ef9a9a", "#b71c1c", "#ff8a80"),
-    "repair_lora": ("#111111", "#4d4d4d", "#2b2b2b", "#5e5e5e"),
-    "imitation": ("#bf360c", "#ff8a65", "#870000", "#d84315"),
-}
+SHORT = {"again": "other noise", "base": "base"}  # where there is little room; of the others the label's last part
 NOTHING: Mapping[str, Method] = {}
 _STUDY: ContextVar[Mapping[str, Method]] = ContextVar("the methods of the study that is reported", default=NOTHING)
 HIDDEN = ("quality_", "copying_renders", "sharpness_renders", "own_")  # in comparison.csv, not in the summary
@@ -107,7 +84,7 @@ SCORES = {
 
 @contextmanager
 def called_as_in(methods: Mapping[str, Method]) -> Iterator[None]:
-    """Within it `label` and `colour` know a study's methods, by their names in params.yaml (`grid.methods`)."""
+    """Within it `label` and `kind` know a study's methods, by their names in params.yaml (`grid.methods`)."""
     before = _STUDY.set(methods)
     try:
         yield
@@ -124,29 +101,14 @@ def label(method: str) -> str:
     return objectives.objective(method).LABEL if method in objectives.names() else method
 
 
-def colour(method: str) -> str | None:
-    """A row's colour in every figure of every study; None, which lets matplotlib choose, where nobody knows it.
+def short(row: str) -> str:
+    """How a row is called at the end of a line: references in a word or two, methods by their label."""
+    return SHORT.get(row, label(row).rpartition(", ")[2].lower()) if row in REFERENCES else label(row)
 
-    A method's file has one. An entry that is like it has the shade that its name picks, or, where another entry of the study
-    has picked it, too, the next one.
-    """
-    if method in COLOURS:
-        return COLOURS[method]
-    entries = _STUDY.get()
-    kind = entries[method].kind if method in entries else method
-    if kind not in SHADES:
-        return None
-    own, *shades = SHADES[kind]
-    if kind == method:
-        return own
-    taken: list[str] = []
-    for name in sorted(name for name, entry in entries.items() if entry.kind == kind != name):
-        first = crc32(name.encode()) % len(shades)
-        order = [*shades[first:], *shades[:first]]
-        taken.append(next((shade for shade in order if shade not in taken), order[0]))
-        if name == method:
-            break
-    return taken[-1]
+
+def kind(method: str) -> str:
+    """The file of a row of the study: its own name, or of the entry of params.yaml that it is like."""
+    return _STUDY.get()[method].kind if method in _STUDY.get() else method
 
 
 def score_name(name: str) -> str:

@@ -14,7 +14,6 @@ from dopsd.config.questions import Question
 from dopsd.config.study import Compared
 from dopsd.report import claimed, claims_page, floor, front, predicted, questions, reported, sections
 from dopsd.report import miniature as card
-from dopsd.report.charts import BANDS
 from dopsd.report.figures import CONTEXTS
 from dopsd.report.miniature import spelled
 from dopsd.report.names import label
@@ -210,6 +209,5 @@ def report(results: Results, params: Params) -> str:
         few=few,
         many=many,
         label=label,
-        bands=BANDS,
         results=results,
     )

@@ -6,13 +6,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dopsd.report.along import TEACHER, Trainings, names_of
-from dopsd.report.figures import legend, panels
-from dopsd.report.names import colour, label, score_name
+from dopsd.report.layout import SMALL, End, dressed, ends, panels
+from dopsd.report.names import label, score_name
+from dopsd.report.palette import MARKS, REACH, colour, shade
 from dopsd.report.ranks import FEWEST, ranked
 from dopsd.report.tables import lines, number_text
 from dopsd.support import markdown
@@ -108,42 +110,42 @@ def figure(found: pd.DataFrame) -> Figure | None:
     if found.empty:
         return None
     methods, attributes = list(dict.fromkeys(found.method)), [a for a in dict.fromkeys(found.attribute) if a != ALL]
-    made, every = panels(2 if attributes else 1, 2, 6.4, 5.8)
+    made, every = panels(2 if attributes else 1, 2, 4.4)
     for method in methods:
-        mine = _of(found, method, ALL)
-        first = method == methods[0]
-        how = {"color": colour(method), "markersize": 8 if first else 5, "alpha": 1.0 if first else 0.45}
-        every[0].plot(mine.teacher_gain, mine.gain, "o", label=f"{label(method)}, a concept", **how)
-    _names(every[0], _of(found, methods[0], ALL))
+        mine, first = _of(found, method, ALL), method == methods[0]
+        how = {"color": colour(method), "markersize": 7 if first else 5, "alpha": 1.0 if first else 0.5}
+        every[0].plot(mine.teacher_gain, mine.gain, "o" if first else "s", label=f"{label(method)}, a concept", **how)
     gains = found.loc[found.attribute == ALL]
     _diagonal(every[0], "gain of fidelity", [*gains.teacher_gain, *gains.gain])
+    _names(every[0], _of(found, methods[0], ALL))
     for k, attribute in enumerate(attributes):
-        mine = _of(found, methods[0], attribute)
-        every[1].plot(mine.teacher, mine.tuned, "osD^vP*"[k % 7], label=score_name(attribute), markersize=6, alpha=0.8)
+        mine, how = _of(found, methods[0], attribute), {"markersize": 6, "alpha": 0.75, "markeredgecolor": "black"}
+        fill = shade(colour(methods[0]), float(np.linspace(-REACH, 0.9, len(attributes))[k]))
+        every[1].plot(
+            mine.teacher,
+            mine.tuned,
+            MARKS[k % len(MARKS)],
+            color=fill,
+            label=score_name(attribute),
+            markeredgewidth=0.4,
+            **how,
+        )
     if attributes:
         _diagonal(every[1], f"own attribute drawn, {label(methods[0])}", [0.0, 1.0])
-    legend(made)
+    for axes in every:
+        axes.legend(loc="upper left", fontsize=SMALL, frameon=False)
     return made
 
 
 def _names(axes: Axes, gains: pd.DataFrame) -> None:
-    """The concepts' names beside their dots, on the side away from the middle; of equal ones in one text."""
+    """The concepts' names beside their dots; of equal ones in one text."""
     at: dict[tuple[float, float], list[str]] = {}
-    for r in lines(gains.sort_values("gain")):
+    for r in lines(gains):
         at.setdefault((round(r.teacher_gain, 3), round(r.gain, 3)), []).append(r.concept)
-    middle, count = gains.teacher_gain.median(), {"left": 0, "right": 0}
-    for point, names in at.items():
-        across, side = (-8, "right") if point[0] < middle else (8, "left")
-        count[side] += 1
-        up = 1 if (count[side] % 2 == 0) == (side == "left") else -7  # neighbours' names make room
-        axes.annotate(", ".join(names), point, (across, up), textcoords="offset points", ha=side, fontsize=8)
-    axes.margins(x=0.1)
+    ends(axes, [End(*point, ", ".join(names), "#333333") for point, names in at.items()], (4.2, 3.4))
 
 
 def _diagonal(axes: Axes, what: str, values: Sequence[float]) -> None:
     ends = [min(0.0, *values), max(1.0, *values)]
     axes.plot(ends, ends, "--", color="black", linewidth=1, label="as its teacher")
-    axes.set_xlabel("the untouched model that has seen a picture (teacher)")
-    axes.set_ylabel("tuned")
-    axes.set_title(what, fontsize=11)
-    axes.grid(alpha=0.3)
+    dressed(axes, what, "the untouched model that has seen a picture (teacher)", "tuned")

@@ -3,19 +3,18 @@ claimed of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
-import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 
 from dopsd.config.questions import Question
 from dopsd.report import claimed, sections
 from dopsd.report.along import LAST, Trainings
-from dopsd.report.charts import ALONG
-from dopsd.report.figures import legend, means, panels
-from dopsd.report.names import colour, label, score_name
+from dopsd.report.charts import ALONG, line_panel
+from dopsd.report.figures import means
+from dopsd.report.layout import dressed, panels
+from dopsd.report.names import label, score_name
 from dopsd.report.pairs import paired
 from dopsd.report.scales import scale
 from dopsd.report.tables import lines, number_text
@@ -34,20 +33,12 @@ LESS = {  # the scores of the paired differences, and how they are called there
     "retention_kid": "KID to untouched",
 }
 COLUMNS = ["question", "method", "baseline", "score", "n", "difference", "difference_low", "difference_high"]
-MARKS = "osD^vP*X"
 REFERENCES = ("untouched", "described")
 
 
 def name(question: str) -> str:
     """The name of a question's figure."""
     return f"question-{question}"
-
-
-def looks(rows: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The rows' colours and marks: rising shades in their order, since most are one method with more or less of something,
-    and shades of one method's colour cannot be told apart where their bands lie over each other."""
-    shades = matplotlib.colormaps["viridis"].resampled(len(rows) + 1)  # the last is too light to be read
-    return {row: {"color": shades(k), "marker": MARKS[k % len(MARKS)]} for k, row in enumerate(rows)}
 
 
 def figure(question: Question, trainings: Trainings, fidelity: str) -> Figure | None:
@@ -63,27 +54,21 @@ def figure(question: Question, trainings: Trainings, fidelity: str) -> Figure | 
     trained = [m for m in question.rows if m in rows and m in trainings.trained]
     if not shown or not trained:
         return None
-    made, every = panels(len(shown), 3, 4.7, 3.5)
+    made, every = panels(len(shown), 3, 2.7)
+    ticks = sorted({step for m in trained for step in rows[m].step if step > 0})
     for axes, (score, title) in zip(every, shown.items(), strict=True):
+        levels = {}
         for row in (r for r in REFERENCES if score in rows.get(r, {})):
             last = trainings.last(row)
             found = whole({unit: r[score] for unit, r in last.items() if score in r}, last)
-            axes.axhline(
-                over_concepts(found, scale(score))["value"], color=colour(row), linestyle=":", label=label(row)
-            )
-        for method, look in looks(trained).items():
-            if score not in rows[method]:
-                continue
-            table = means(rows[method].loc[rows[method].step > 0], "step", score)
-            axes.plot(table.step, table.value, label=label(method), markersize=5, **look)
-            axes.fill_between(table.step, table.low, table.high, color=look["color"], alpha=0.12, linewidth=0)
-        axes.set(xscale="log", xlabel="optimiser steps", title=title)
-        ticks = sorted({step for m in trained for step in rows[m].step if step > 0})
+            levels[row] = over_concepts(found, scale(score))["value"]
+        each = {m: means(rows[m].loc[rows[m].step > 0], "step", score) for m in trained if score in rows[m]}
+        axes.set_xscale("log")
+        line_panel(axes, each, "step", levels, (2.7, 1.9))
         axes.set_xticks(ticks[:: -(-len(ticks) // 7)], minor=False)
         axes.set_xticks([], minor=True)
         axes.xaxis.set_major_formatter("{x:g}")
-        axes.grid(alpha=0.3)
-    legend(made)
+        dressed(axes, title, "optimiser steps")
     return made
 
 

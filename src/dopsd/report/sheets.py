@@ -25,12 +25,16 @@ def prompts(said: str) -> Figure:
         axes.imshow(read_picture(file, MADE_BY), interpolation="nearest")
         axes.set_title(title, fontsize=18)
         axes.set_axis_off()
+    foot = (
+        f"Prompts that say each attribute with chance {said}; equal prompts and noise in all panels; nothing is tuned."
+    )
+    figure.supxlabel(foot, x=0.01, ha="left", fontsize=14)
     return figure
 
 
-def names() -> Figure:
-    """What names draw: a row a kind of name, a column a noise."""
+def names(foot: str = "") -> Figure:
+    """What names draw: a row a kind of name, a column a noise; foot: beneath all."""
     rows = (paths.PROMPT_SHEETS / "names.txt").read_text(encoding="utf-8").splitlines()
     sheet = read_picture(paths.PROMPT_SHEETS / "names.png", MADE_BY)
     scale = 1.5 * TILE / (len(sheet) // len(rows))
-    return rows_of(sheet, [row.replace("_", " ") for row in rows], scale)
+    return rows_of(sheet, [row.replace("_", " ") for row in rows], scale, foot)

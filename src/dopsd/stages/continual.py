@@ -10,9 +10,11 @@ import typer
 
 from dopsd.backbones.hub import has_random_weights
 from dopsd.config.params import Params, load
-from dopsd.report import answers, claimed, continual, grids, page
+from dopsd.report import answers, claimed, continual, grids, layout, page
 from dopsd.report.along import Trainings
 from dopsd.report.names import called_as_in, label
+from dopsd.report.site import captions
+from dopsd.report.site.studies import here
 from dopsd.stages import keys
 from dopsd.stages._run import run
 from dopsd.stages.report import answered, write_claims
@@ -43,6 +45,8 @@ def write_report(study: Continual) -> None:
     plain = continual.plain(p.grid.references)
     figure = continual.figure(of_sets, plain)
     if figure:
+        of, kind = here(p), captions.kinds()["continual"]
+        layout.placed(figure, kind.title, captions.foot(of, kind))
         grids.save(figure, paths.FIGURES / "continual.png")
     records, controls = write_claims(found)
     write_text(_page(study, of_sets, table, records, controls, plain, bool(figure)), REPORT)

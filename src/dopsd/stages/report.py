@@ -26,6 +26,7 @@ from dopsd.report import (
     floor,
     front,
     grids,
+    layout,
     ledger,
     openness,
     page,
@@ -44,6 +45,8 @@ from dopsd.report.claims import Answer
 from dopsd.report.headline import headline
 from dopsd.report.names import REFERENCES, called_as_in, labels
 from dopsd.report.power import power
+from dopsd.report.site import captions
+from dopsd.report.site.studies import Study, here
 from dopsd.stages._run import run
 from dopsd.study import grid as cells_of
 from dopsd.study.keys import panel
@@ -167,40 +170,53 @@ def write_tables(params: Params, study: Measured) -> dict[str, pd.DataFrame]:
     return written
 
 
-def drawn(
-    params: Params, study: Measured, written: Mapping[str, pd.DataFrame], vlms: list[str]
-) -> dict[str, Figure | None]:
-    """The figures by their names; None where the study has no numbers for one."""
+def drawn(params: Params, of: Study, study: Measured, written: Mapping[str, pd.DataFrame]) -> dict[str, Figure | None]:
+    """The charts by their names; None where the study has no numbers for one."""
     grid, few, compare, fidelity = params.grid, params.evaluate.few, params.compare, params.step_size.fidelity
     plain = [row for row in ("base", "untouched") if row in grid.references]
+    pair = (compare.method, compare.baseline)
     out = {
-        "comparison": comparison.comparison(params),
         "methods": charts.methods(study.trainings, grid.methods, study.found, fidelity),
-        "trajectory": charts.trajectory(study.trainings, fidelity, (compare.method, compare.baseline)),
-        "front": front.figure(written["front"], study.trainings, grid.methods, fidelity)
+        "trajectory": charts.trajectory(study.trainings, fidelity, pair),
+        "trajectory_forwards": charts.trajectory(study.trainings, fidelity, pair, "forwards"),
+        "front": front.figure(written["front"], study.trainings, grid.methods, fidelity, pair)
         if "front" in written
         else None,
         "teacher": predicted.figure(written["teacher"]) if "teacher" in written else None,
         "openness": charts.openness(
             study.cells, study.others, params.prompts.said, few, [*plain, compare.baseline, compare.method]
         ),
-        "fidelity_retention": figures.fidelity_retention(written["comparison"], fidelity),
-        "nfe": figures.nfe(study.cells),
+        "fidelity_retention": figures.fidelity_retention(written["comparison"], fidelity, grid.trained, pair),
+        "nfe": figures.nfe(study.cells, grid.trained, pair),
         "loss": figures.loss(written["loss"]),
     }
     for key, question in study.questions.items():
         out[questions.name(key)] = questions.figure(question, study.trainings, fidelity)
+    if params.miniature:
+        out["recipe"] = figures.recipe(Path("docs/curves"))
+    known = captions.known(of)
+    for name, figure in out.items():
+        if figure:
+            layout.placed(figure, known[name].title, captions.foot(of, known[name]))
+    return out
+
+
+def pictured(params: Params, of: Study, vlms: list[str]) -> dict[str, Figure]:
+    """The figures that hold pictures, by their names."""
+    out = {"comparison": comparison.comparison(params, of.name)}
+    feet = {name: captions.foot(of, kind) for name, kind in captions.known(of).items()}
     if probed := params.probe or params.picture_probe:
-        out["probe"] = figures.probe(probed.contexts, vlms)
+        out["probe"] = figures.probe(probed.contexts, vlms, feet["probe"])
     if params.miniature:
         out |= {f"prompts-said-{said}": sheets.prompts(said) for said in sheets.SAID}
-        out |= {"names": sheets.names(), "recipe": figures.recipe(Path("docs/curves"))}
+        out["names"] = sheets.names(feet["names"])
     return out
 
 
 def draw_figures(params: Params, study: Measured, written: Mapping[str, pd.DataFrame], vlms: list[str]) -> set[str]:
     """Write reports/figures: those that the study has numbers for -> their names, and "sheets"."""
-    found = drawn(params, study, written, vlms)
+    of = here(params)
+    found = drawn(params, of, study, written) | pictured(params, of, vlms)
     for name, figure in found.items():
         file = paths.FIGURES / f"{name}.png"
         if figure:
@@ -208,7 +224,7 @@ def draw_figures(params: Params, study: Measured, written: Mapping[str, pd.DataF
         else:
             file.unlink(missing_ok=True)
     for concept in params.grid.concepts:
-        grids.save(comparison.sheet(params, concept), paths.FIGURES / SHEETS / f"{concept}.png")
+        grids.save(comparison.sheet(params, concept, of.name), paths.FIGURES / SHEETS / f"{concept}.png")
     write_csv(comparison.prompts(params), paths.FIGURES / SHEETS / "prompts.csv")
     for file in (paths.FIGURES / SHEETS).glob("*.png"):  # of a concept that the study had once
         if file.stem not in params.grid.concepts:

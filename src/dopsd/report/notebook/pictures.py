@@ -9,6 +9,7 @@ from IPython.display import Image as Shown
 from IPython.display import display
 from PIL import Image
 
+from dopsd.report import layout
 from dopsd.report.comparison import TAUGHT, TITLE, cut_sheet
 from dopsd.report.grids import DPI, picture_grid
 from dopsd.report.names import label
@@ -21,7 +22,7 @@ from dopsd.support.errors import UserError
 from dopsd.support.opener import opened
 
 OF_PICTURES = ("comparison", "probe", "names")  # the figures that hold pictures; the others are charts
-WIDTH, CHART = 900, 1000  # pixels that a figure of pictures, and a chart, is at most wide
+WIDTH, CHART = 900, round(layout.WIDTH * DPI)  # pixels that a figure of pictures, and a chart, is at most wide
 QUALITY = 90  # of a JPEG
 ACROSS, SCALE = 4, 2  # prompts of a sheet that are shown, and how much larger
 
@@ -60,21 +61,13 @@ def _held(image: Image.Image, alt: str, kind: str, **how: int) -> Shown:
     return Shown(data.getvalue(), alt=alt)
 
 
-def told(of: Study) -> dict[str, captions.Kind]:
-    """The captions of a study's figures, by the figures' names."""
-    return captions.kinds() | captions.asked(of)
-
-
 @on_record
-def figure(of: Study, name: str, left: int | None = None) -> None:
-    """Show a figure of a study's reports with its caption; left: so many pixels of it, from the left, alone. UserError where
-    the study has none of that name."""
-    file, kind = of.file(f"figures/{name}.png"), told(of).get(name)
+def figure(of: Study, name: str) -> None:
+    """Show a figure of a study's reports with its caption. UserError where the study has none of that name."""
+    file, kind = of.file(f"figures/{name}.png"), captions.known(of).get(name)
     if kind is None or not file.exists():
         raise UserError(f"{file}: missing, or no figure with a caption; run `{command(of.folder)}`")
-    image = opened(file)
-    image = image.crop((0, 0, min(left or image.width, image.width), image.height))
-    display((photos if name in OF_PICTURES else chart)(image, kind.title))
+    display((photos if name in OF_PICTURES else chart)(opened(file), kind.title))
     data = kind.data[1:] if kind.data.startswith("/") else of.file(kind.data)
     stop = "" if kind.title.endswith("?") else "."
     say(f"**{kind.title}{stop}** {captions.caption(of, kind)} Numbers: `{data}`.")

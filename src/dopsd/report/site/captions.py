@@ -6,11 +6,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from dopsd.config.params import Params
 from dopsd.config.questions import FILE as QUESTIONS
 from dopsd.config.questions import load
 from dopsd.config.section import Section, validated
 from dopsd.config.yaml import mapping
-from dopsd.report import charts
+from dopsd.report import palette
 from dopsd.report.comparison import last_step
 from dopsd.report.names import label
 from dopsd.report.questions import name as question_figure
@@ -27,9 +28,10 @@ LOOK = "look"  # a concept's kind that no words describe
 
 
 class Kind(Section):
-    """A figure of reports/figures, as the file has it."""
+    """A figure of reports/figures, as the file has it; foot: what stands in the figure itself, beneath it."""
 
     title: str
+    foot: str = ""
     caption: str
     data: str
 
@@ -90,8 +92,6 @@ def unit(study: Study) -> str:
 def facts(study: Study) -> dict[str, object]:
     """What captions say of a study."""
     params = study.params
-    lines = [m for m in params.grid.trained if len(cells_of.training(params, m).kept) > 1]
-    pair = f"{label(params.compare.method)} and {label(params.compare.baseline)}"
     probe, of_domains = params.probe or params.picture_probe, params.step_size.fidelity == NEARNESS
     return {
         "few": params.evaluate.few,
@@ -100,7 +100,11 @@ def facts(study: Study) -> dict[str, object]:
         "seed": params.grid.seeds[0],
         "scenes": f"{CLOSE}, Fréchet distance to it" if of_domains else "concept fidelity (a share), blur (pixels)",
         "nearness": f" {CLOSE}, Fréchet distance to it in few steps and in many guided ones;" if of_domains else "",
-        "banded": "" if len(lines) <= charts.BANDS else f" of {pair}",
+        "study": study.name,
+        "units": study.units,
+        "behind": _behind(params),
+        "swept": _swept(study),
+        "colours": palette.key(params.grid.methods),
         "method": label(params.compare.method),
         "baseline": label(params.compare.baseline),
         "concepts": len(params.grid.concepts),
@@ -125,14 +129,38 @@ def asked(study: Study) -> dict[str, Kind]:
     return out
 
 
+def known(study: Study) -> dict[str, Kind]:
+    """Every figure that a study can have, by its name."""
+    return kinds() | asked(study)
+
+
 def questions(study: Study) -> list[Figure]:
     """The figures of a study's questions."""
     return [f for f in (_figure(study, name, kind) for name, kind in asked(study).items()) if f]
 
 
+def _swept(study: Study) -> str:
+    """The unit where many numbers of steps are drawn, which only the first seed's trainings are."""
+    grid = study.params.grid
+    alone = f"The unit is the concept, n = {len(grid.concepts)}, a training each: seed {grid.seeds[0]} alone."
+    return alone if study.params.evaluate.nfe_sweep else unit(study)
+
+
+def _behind(params: Params) -> str:
+    """What small multiples show, in words; "" of a pair alone."""
+    both = f"{label(params.compare.baseline)} and {label(params.compare.method)}"
+    rest = "in each other row one method, these two thin in colour, all others pale grey."
+    return f"First row: {both}; {rest}" if len(params.grid.trained) > 2 else ""
+
+
+def foot(study: Study, kind: Kind) -> str:
+    """What stands beneath a figure of a study, in its file."""
+    return " ".join(kind.foot.format(**facts(study)).split())
+
+
 def caption(study: Study, kind: Kind) -> str:
     """What stands under a figure of a study."""
-    return kind.caption.format(**facts(study))
+    return " ".join(kind.caption.format(**facts(study)).split())
 
 
 def anchor(study: Study, name: str) -> str:

@@ -106,6 +106,12 @@ class Study:
             yield
 
 
+def here(params: Params) -> Study:
+    """The study whose folder this is, before its claims are answered."""
+    folder = Path.cwd()
+    return Study(folder if folder.parent.name == STUDIES.name else Path(), params, [], {})
+
+
 def relative(file: Path) -> str:
     """A file of the repository, from the page's folder."""
     path = file.as_posix()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from dopsd.report import fonts
 from dopsd.report.layout import LETTER, SMALL, WIDTH, End, dressed, ends, panels, wrapped
@@ -92,6 +92,8 @@ def multiples(
             color=colour(about[0]) if len(about) == 1 else "black",
             **fonts.how(called),
         )
+    for axes in every[: len(scores)]:
+        axes.yaxis.set_major_locator(MaxNLocator(4))  # as many as a flat row has room for
     for axes in every[len(scores) :]:  # the first row has room for names to its right
         axes.sharex(every[-1])
     for axes in every[len(scores) : -len(scores)]:

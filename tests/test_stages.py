@@ -5,13 +5,17 @@ import runpy
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 import tiny
 import yaml
+from PIL import Image
 
-from dopsd.mini import autoencoder, observers
+from dopsd.method.flow import step_grid
+from dopsd.mini import autoencoder, drawer, name_bars, observers, quality
+from dopsd.report import grids
 from dopsd.report.page import numbers_table
 from dopsd.world.scenes import sample_scenes
 
@@ -74,7 +78,19 @@ def stage(folder, monkeypatch, capsys):
     return run
 
 
-def test_the_comparison_from_fetch_to_report(folder, stage):
+@pytest.fixture
+def quick(monkeypatch):
+    """What no setting makes small: the miniature's sheet, renders and many steps, figures' pixels, how well a WebP is packed."""
+    monkeypatch.setattr(name_bars, "COLUMNS", 2)
+    monkeypatch.setattr(quality, "sample_scenes", lambda n, *a, **k: sample_scenes(min(n, 32), *a, **k))
+    monkeypatch.setattr(drawer, "flow", SimpleNamespace(step_grid=lambda s, steps: step_grid(s, min(steps, 4))))
+    monkeypatch.setattr(grids, "DPI", 50)
+    save = Image.Image.save
+    packed = {"WEBP": {"method": 0}}
+    monkeypatch.setattr(Image.Image, "save", lambda i, f, kind=None, **k: save(i, f, kind, **k | packed.get(kind, {})))
+
+
+def test_the_comparison_from_fetch_to_report(folder, stage, quick):
     stage("dopsd.stages.keys")
     assert {f.stem for f in (folder / "reports/keys").iterdir()} == set(STAGES) - {"keys"}
     assert stage("dopsd.stages.train", code=1).startswith(

@@ -13,6 +13,8 @@ import tiny
 import yaml
 from PIL import Image
 
+from dopsd.evaluation import probe
+from dopsd.evaluation.probe import targets
 from dopsd.method.flow import step_grid
 from dopsd.mini import autoencoder, drawer, name_bars, observers, quality
 from dopsd.report import grids
@@ -80,14 +82,18 @@ def stage(folder, monkeypatch, capsys):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """What no setting makes small: the miniature's sheet, renders and many steps, figures' pixels, how well a WebP is packed."""
+    """What no setting makes small: targets, the miniature's sheet, renders and many steps, figures, how a WebP is packed."""
+    monkeypatch.setattr(probe, "targets", lambda n, *a: targets(min(n, 12), *a))
     monkeypatch.setattr(name_bars, "COLUMNS", 2)
     monkeypatch.setattr(quality, "sample_scenes", lambda n, *a, **k: sample_scenes(min(n, 32), *a, **k))
     monkeypatch.setattr(drawer, "flow", SimpleNamespace(step_grid=lambda s, steps: step_grid(s, min(steps, 4))))
     monkeypatch.setattr(grids, "DPI", 50)
     save = Image.Image.save
-    packed = {"WEBP": {"method": 0}}
-    monkeypatch.setattr(Image.Image, "save", lambda i, f, kind=None, **k: save(i, f, kind, **k | packed.get(kind, {})))
+
+    def saved(image, file, format=None, **how):
+        save(image, file, format, **how | ({"method": 0} if format == "WEBP" else {}))
+
+    monkeypatch.setattr(Image.Image, "save", saved)
 
 
 def test_the_comparison_from_fetch_to_report(folder, stage, quick):
@@ -121,9 +127,9 @@ def test_the_comparison_from_fetch_to_report(folder, stage, quick):
     table = pd.read_csv(folder / "reports/tables/comparison.csv")
     assert set(table.method) == {"untouched", "described", "base", "sft", "dopsd"}
     assert set(table[table.method == "sft"].step) == {1, 2} and set(table[table.method == "untouched"].step) == {0}
-    probe = json.loads((folder / "reports/metrics/probe.json").read_text())
-    assert set(probe) == {"mini-vlm", "mini-vlm-plain"} and set(probe["mini-vlm"]) == {"1", "2"}
-    assert set(probe["mini-vlm"]["1"]) == {"text", "image_text", "wrong_image_text", "image"}
+    probed = json.loads((folder / "reports/metrics/probe.json").read_text())
+    assert set(probed) == {"mini-vlm", "mini-vlm-plain"} and set(probed["mini-vlm"]) == {"1", "2"}
+    assert set(probed["mini-vlm"]["1"]) == {"text", "image_text", "wrong_image_text", "image"}
     assert "turbo in 4 steps" in (folder / "reports/MINIATURE.md").read_text(encoding="utf-8")
     of_the_miniature = ("prompts-said-1", "prompts-said-0.15", "names", "recipe")
     for figure in ("comparison", "fidelity_retention", "nfe", "loss", "probe", *of_the_miniature):

@@ -38,10 +38,10 @@ draw: $(READY) ## pictures from the miniature: make draw PROMPT="a large red sta
 	$(BIN)/dopsd draw "$(PROMPT)" --pictures 8
 
 test: lint ## the checks of the code, then all tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-long: $(READY) ## the study under dvc in real processes: what runs again after which change, kills, experiments, remotes
-	$(BIN)/python -m pytest -m long -n 2 tests/long
+	$(BIN)/python -m pytest -m long -n 2 --dist worksteal tests/long
 
 audit: $(READY) ## which locked dependency has a known advisory (asks the package index)
 	$(BIN)/python -m dopsd.support.audit

@@ -1,7 +1,11 @@
-"""What many tests share: the repository's root, and a tiny random-weight pipeline of the real classes, saved to disk."""
+"""What many tests share: the repository's root, and a tiny random-weight pipeline of the real classes, saved to disk.
+
+What takes seconds to import is imported by the fixtures: the first process of pytest-xdist, which runs no test, needs none.
+"""
 
 from __future__ import annotations
 
+import gc
 import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -10,19 +14,8 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 from pathlib import Path
 
 import pytest
-import tiny
-import torch
-from PIL import Image
-
-from dopsd import backbones
-from dopsd.config.backbone import Klein, ZImage
-from dopsd.config.backbones import Krea
-from dopsd.config.params import load
-from dopsd.config.study import StepSize
-from dopsd.sets import folder as own
 
 ROOT = Path(__file__).parents[1]
-torch.set_num_threads(1)
 
 
 def pytest_addoption(parser):
@@ -31,9 +24,28 @@ def pytest_addoption(parser):
     )
 
 
+def pytest_collection_finish():
+    """A thread for each process of tests; and what is imported stays, so that collecting garbage, which opening and freeing a
+    model asks for, need not go through all of it each time."""
+    import torch
+
+    torch.set_num_threads(1)
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure():
+    gc.unfreeze()
+
+
 @pytest.fixture
 def params():
     """The repository's params.yaml, made a study that searches (see `tiny.searching`)."""
+    import tiny
+
+    from dopsd.config.params import load
+    from dopsd.config.study import StepSize
+
     found = load(ROOT / "params.yaml")
     grid = found.grid.model_copy(update={"turbos": ()})
     return found.model_copy(update={"grid": grid, "step_size": StepSize.model_validate(tiny.SEARCH)})
@@ -42,6 +54,8 @@ def params():
 @pytest.fixture(scope="session")
 def settings():
     """The backbone section with the repository's own models, wherever the test runs."""
+    from dopsd.config.params import load
+
     section = load(ROOT / "params.yaml").backbone
     paths = {"model": str(ROOT / section.model), "vlm": str(ROOT / section.vlm), "device": "cpu"}
     return section.model_copy(update=paths)
@@ -50,6 +64,11 @@ def settings():
 @pytest.fixture(scope="session")
 def all_settings(settings, tmp_path_factory):
     """A backbone section for the miniature and for tiny random pipelines, opened from disk."""
+    import tiny
+
+    from dopsd.config.backbone import Klein, ZImage
+    from dopsd.config.backbones import Krea
+
     folder = tmp_path_factory.mktemp("tiny")
     common = {"revision": None, "device": "cpu", "dtype": "float32", "quantize": "none", "compile_blocks": False}
     zimage = ZImage(
@@ -91,6 +110,8 @@ def all_settings(settings, tmp_path_factory):
 @pytest.fixture
 def backbone(settings):
     """The miniature, freshly opened: a test may put adapters on it."""
+    from dopsd import backbones
+
     return backbones.load(settings)
 
 
@@ -113,6 +134,10 @@ def concept_set(tmp_path_factory):
 @pytest.fixture
 def items(tmp_path):
     """Two pictures of a person's, in two shapes."""
+    from PIL import Image
+
+    from dopsd.sets import folder as own
+
     folder = tmp_path / "pictures"
     folder.mkdir()
     for i, (colour, size) in enumerate((("red", (80, 60)), ("blue", (64, 64)))):

@@ -5,13 +5,19 @@ import runpy
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 import tiny
 import yaml
+from PIL import Image
 
-from dopsd.mini import autoencoder, observers
+from dopsd.evaluation import probe
+from dopsd.evaluation.probe import targets
+from dopsd.method.flow import step_grid
+from dopsd.mini import autoencoder, drawer, name_bars, observers, quality
+from dopsd.report import grids
 from dopsd.report.page import numbers_table
 from dopsd.world.scenes import sample_scenes
 
@@ -74,7 +80,23 @@ def stage(folder, monkeypatch, capsys):
     return run
 
 
-def test_the_comparison_from_fetch_to_report(folder, stage):
+@pytest.fixture
+def quick(monkeypatch):
+    """What no setting makes small: targets, the miniature's sheet, renders and many steps, figures, how a WebP is packed."""
+    monkeypatch.setattr(probe, "targets", lambda n, *a: targets(min(n, 12), *a))
+    monkeypatch.setattr(name_bars, "COLUMNS", 2)
+    monkeypatch.setattr(quality, "sample_scenes", lambda n, *a, **k: sample_scenes(min(n, 32), *a, **k))
+    monkeypatch.setattr(drawer, "flow", SimpleNamespace(step_grid=lambda s, steps: step_grid(s, min(steps, 4))))
+    monkeypatch.setattr(grids, "DPI", 50)
+    save = Image.Image.save
+
+    def saved(image, file, format=None, **how):
+        save(image, file, format, **how | ({"method": 0} if format == "WEBP" else {}))
+
+    monkeypatch.setattr(Image.Image, "save", saved)
+
+
+def test_the_comparison_from_fetch_to_report(folder, stage, quick):
     stage("dopsd.stages.keys")
     assert {f.stem for f in (folder / "reports/keys").iterdir()} == set(STAGES) - {"keys"}
     assert stage("dopsd.stages.train", code=1).startswith(
@@ -105,9 +127,9 @@ def test_the_comparison_from_fetch_to_report(folder, stage):
     table = pd.read_csv(folder / "reports/tables/comparison.csv")
     assert set(table.method) == {"untouched", "described", "base", "sft", "dopsd"}
     assert set(table[table.method == "sft"].step) == {1, 2} and set(table[table.method == "untouched"].step) == {0}
-    probe = json.loads((folder / "reports/metrics/probe.json").read_text())
-    assert set(probe) == {"mini-vlm", "mini-vlm-plain"} and set(probe["mini-vlm"]) == {"1", "2"}
-    assert set(probe["mini-vlm"]["1"]) == {"text", "image_text", "wrong_image_text", "image"}
+    probed = json.loads((folder / "reports/metrics/probe.json").read_text())
+    assert set(probed) == {"mini-vlm", "mini-vlm-plain"} and set(probed["mini-vlm"]) == {"1", "2"}
+    assert set(probed["mini-vlm"]["1"]) == {"text", "image_text", "wrong_image_text", "image"}
     assert "turbo in 4 steps" in (folder / "reports/MINIATURE.md").read_text(encoding="utf-8")
     of_the_miniature = ("prompts-said-1", "prompts-said-0.15", "names", "recipe")
     for figure in ("comparison", "fidelity_retention", "nfe", "loss", "probe", *of_the_miniature):

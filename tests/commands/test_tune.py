@@ -167,7 +167,8 @@ def test_the_miniature_learns_a_concept_from_rendered_pictures(preset, tmp_path)
     root = Path(__file__).parents[2]
     write_concept_set("beacon", tmp_path / "beacon", images=4, seed=0)
     items = own.read_pictures(tmp_path / "beacon", "beacon", 64).items
-    given = load_preset("mini-turbo", ["prompts.ordinary=8"]).model_copy(
+    half = ["train.steps=20", "tune.learning_rate=0.002"]  # as many steps, twice as large
+    given = load_preset("mini-turbo", ["prompts.ordinary=8", *half]).model_copy(
         update={"backbone": preset("miniature").backbone}
     )
     out = job.tune(given, items, "beacon", tmp_path / "out")

@@ -13,9 +13,11 @@ from studies import ALL, Study, copied, tiny
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that start from the study come first: one process makes it while another begins with the last half."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("long")
+    items.sort(key=lambda item: "committed" not in getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session", autouse=True)

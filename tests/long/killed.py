@@ -10,7 +10,6 @@ import json
 import os
 import random
 import signal
-import socket
 import sys
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 os.environ |= {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1", "HF_HUB_OFFLINE": "1", "ACCELERATE_USE_CPU": "true"}
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import forks
 import tiny
 import torch
 
@@ -51,24 +51,12 @@ class Trainings:
 
     def start(self, work: str) -> list[int]:
         """The process ids of a training, in `work`."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        return [self._fork(work, rank, port) for rank in range(self.processes)]
+        how = {"seed": 3, "learning_rate": 1e-3, "name": "test", "cache": self.folder / "features"}
 
-    def _fork(self, work: str, rank: int, port: int) -> int:
-        if child := os.fork():
-            return child
-        status = 1
-        try:
-            if self.processes > 1:
-                where = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": self.processes, "MASTER_PORT": port}
-                os.environ |= {k: str(v) for k, v in where.items()} | {"MASTER_ADDR": "127.0.0.1"}
-            how = {"seed": 3, "learning_rate": 1e-3, "name": "test", "cache": self.folder / "features"}
+        def trains(rank: int = 0) -> None:
             train(self.model, self.items, self.method, self.settings, work=self.folder / work, **how)
-            status = 0
-        finally:
-            os._exit(status)
+
+        return forks.start(self.processes, trains) if self.processes > 1 else [forks.fork(trains)]
 
     def finish(self, work: str) -> dict[str, str]:
         """Let a training end -> the digest of each of its files."""

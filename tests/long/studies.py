@@ -61,6 +61,12 @@ TINY = tiny.STUDY | {
     "grid": tiny.STUDY["grid"] | {"references": ["untouched", "described"]},  # the base is tests/test_stages.py's
     "probe": {"nfe": [1], "layers": [-2], "images": 24, "table_images": 24},
 }
+SMALLER = (  # what no setting makes small: targets, and the miniature's renders, many steps and sheet
+    ("src/dopsd/evaluation/probe.py", "targets(settings.images,", "targets(12,"),
+    ("src/dopsd/mini/quality.py", "sample_scenes(settings.renders,", "sample_scenes(32,"),
+    ("src/dopsd/mini/drawer.py", "(self.scheduler, int(steps))", "(self.scheduler, min(int(steps), 4))"),
+    ("src/dopsd/mini/name_bars.py", "COLUMNS = 12 ", "COLUMNS = 2 "),
+)
 CELLS = re.compile(r"^([\w ]+): (\d+) cells, (\d+) kept, (\d+) to run$", re.MULTILINE)
 SEARCH = {
     "step_size train": 4,
@@ -232,6 +238,8 @@ def tiny(folder: Path, site: Path) -> Study:
     params["methods"]["dopsd"]["rollout_steps"] = 2
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     study = Study(folder, site)
+    for change in SMALLER:
+        study.edit(*change)
     study.git("init", "-q", "-b", "main")
     return study
 

@@ -17,7 +17,7 @@ def experiments(study) -> dict[str, dict]:
 
 def test_an_experiment_in_a_folder_of_its_own_trains_what_its_knob_touches(study):
     before = study.bytes()
-    said = study.run("dvc", "exp", "run", "--temp", "-n", "decay", "-S", "methods.dopsd.ema=0.9")
+    said = study.run("dvc", "exp", "run", "--temp", "-n", "decay", "-S", "methods.dopsd.ema=0.9", "report")
     assert "train: 4 cells, 2 kept, 2 to run" in said and "evaluate: 8 cells, 6 kept, 2 to run" in said, said
     assert changed(before, study.bytes()) == set() and study.status() == []
 
@@ -45,7 +45,7 @@ def test_an_experiment_in_a_folder_of_its_own_trains_what_its_knob_touches(study
 
 
 def test_a_queued_experiment_runs_the_code_and_the_knobs_that_it_was_queued_with(study):
-    study.run("dvc", "exp", "run", "--queue", "-n", "seeds", "-S", "grid.seeds=[0,1,2]")
+    study.run("dvc", "exp", "run", "--queue", "-n", "seeds", "-S", "grid.seeds=[0,1,2]", "report")
     line = "    with reported():\n"
     study.edit("src/dopsd/stages/_run.py", line, '    raise SystemExit("edited after")\n' + line)
     study.set(methods__dopsd__ema=0.5, train__steps=1)

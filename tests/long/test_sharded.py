@@ -1,18 +1,22 @@
 """Full fine-tuning whose processes share the model out (gloo, CPU): the weights of one process, states for any number."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
+import forks
 import pytest
 import tiny
 import torch
+from accelerate import PartialState
 from safetensors.torch import load_file
 
-TESTS = Path(__file__).parent
+from dopsd import backbones
+from dopsd.sets.jsonl import read_set
+from dopsd.training import loop, sharded
+from dopsd.training.loop import Preview
+from dopsd.training.stop import Stopped
+
+NONE = Preview(10**6, lambda step: None)
 NEAR = 1e-4  # a tenth of a step of Adam, which may turn the sign of a gradient of nearly zero; 6e-6 was seen
 
 
@@ -29,28 +33,62 @@ def features(tmp_path_factory):
     return tmp_path_factory.mktemp("features")
 
 
+def watched(monkeypatch) -> tuple[list[sharded.Training], list[int]]:
+    """What a process is about to fill: the training in it, and after which step gradients went between processes."""
+    seen, sent = [], []
+    begun, reduce_scatter = sharded.Training.__init__, torch.distributed.reduce_scatter_single
+
+    def noted(self, *arguments):
+        begun(self, *arguments)
+        seen.append(self)
+
+    def counted(*arguments, **options):
+        sent.append(seen[0].step)
+        return reduce_scatter(*arguments, **options)
+
+    monkeypatch.setattr(sharded.Training, "__init__", noted)
+    monkeypatch.setattr(torch.distributed, "reduce_scatter_single", counted)
+    return seen, sent
+
+
+def averaged(training: sharded.Training) -> dict[str, torch.Tensor]:
+    """The teacher's whole weights, gathered in every process."""
+    names = [name for name, _ in training.backbone.transformer.named_parameters()]
+    return {n: p.full_tensor() for n, p in zip(names, training.teacher.parameters, strict=True)}
+
+
 @pytest.fixture
-def launched(all_settings, train_settings, concept_set, features, tmp_path):
+def launched(all_settings, train_settings, concept_set, features, tmp_path, monkeypatch):
     """Runs a training in so many processes -> what it said, and its folder."""
 
-    def launch(processes: int, work: str, sharded: bool = True, stop: int = 0, decay: float = 0.9999, **changes):
+    def launch(processes: int, work: str, shards: bool = True, stop: int = 0, decay: float = 0.9999, **changes):
         how = {"tune": "full", "steps": 3, "checkpoints": (), "batch_size": 2, "accumulation": 1} | changes
         dtype = how.pop("dtype", "float32")
-        given = {"backbone": all_settings["zimage"].model_dump() | {"dtype": dtype}, "manifest": str(concept_set)}
-        given |= {"method": "dopsd", "settings": tiny.METHODS["dopsd"] | {"ema": decay}, "stop": stop}
-        given |= {"train": train_settings.model_copy(update=how).model_dump(), "work": str(tmp_path / work)}
-        given |= {"sharded": sharded, "learning_rate": 1e-3, "features": str(features / dtype)}
-        file = tmp_path / "given.json"
-        file.write_text(json.dumps(given))
-        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-        launch += [str(TESTS / "sharded_process.py"), str(file)]
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-        ran = subprocess.run(launch, env=environment, capture_output=True, text=True, timeout=300)
-        assert ran.returncode == 0, ran.stderr[-3000:]
-        said = [line.split(maxsplit=3)[1:] for line in ran.stdout.splitlines() if line.startswith("done ")]
-        assert len(said) == processes and {n for n, _, _ in said} == {str(processes)}
-        ((sent, done),) = {(sent, done) for _, sent, done in said}
-        return Ran(done, sent, tmp_path / work)
+        settings = all_settings["zimage"].model_copy(update={"dtype": dtype})
+        options = train_settings.model_copy(update=how)
+        (folder := tmp_path / work).mkdir(exist_ok=True)
+
+        def trained() -> tuple[int, str, str]:
+            seen, sent = watched(monkeypatch)
+            if stop:
+                monkeypatch.setattr(sharded.Training, "anyone", lambda self, asked: asked or self.step == stop)
+            torch.manual_seed(0)
+            given = backbones.load(settings), read_set(concept_set), tiny.method("dopsd", ema=decay), options
+            named = {"seed": 3, "learning_rate": 1e-3, "work": folder, "name": "test", "cache": features / dtype}
+            try:
+                done = (sharded.train if shards else loop.train)(*given, **named, preview=NONE)
+            except Stopped as error:
+                done = f"stopped: {error}"
+            if seen and seen[0].teacher:
+                whole = averaged(seen[0])
+                if PartialState().is_main_process:
+                    torch.save(whole, folder / f"teacher-{processes}.pt")
+            return PartialState().num_processes, "".join(str(sent.count(step)) for step in range(3)), str(done)
+
+        said = forks.launched(processes, trained, tmp_path)
+        ((n, sent, done),) = {tuple(answer) for answer in said}  # all processes say the same
+        assert n == processes
+        return Ran(done, sent, folder)
 
     return launch
 
@@ -74,7 +112,7 @@ def apart(one: dict[str, torch.Tensor], two: dict[str, torch.Tensor]) -> float:
 
 
 def test_two_processes_that_share_the_model_out_are_one_and_so_is_one_that_goes_on_from_them(launched):
-    whole, two = launched(1, "whole", sharded=False), launched(2, "two")
+    whole, two = launched(1, "whole", shards=False), launched(2, "two")
     assert apart(weights(whole.done), weights(two.done)) < NEAR
     assert losses(two.done) == pytest.approx(losses(whole.done), rel=1e-4)
     assert two.sent == "555"  # four blocks and the rest, once a step of three states

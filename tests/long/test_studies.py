@@ -8,6 +8,9 @@ import pictured
 import pytest
 import yaml
 from studies import ROOT, Said, Study
+from typer.testing import CliRunner
+
+from dopsd.commands import main as cli
 
 STAGES = ["keys", "fetch", "prompts", "probe", "step_size", "train", "draw", "evaluate", "report"]
 TABLE_1 = ("untouched", "sft", "base_lora", "dreambooth", "pso", "dopsd")
@@ -39,7 +42,7 @@ def study(request, repository, tmp_path):
     return repository, folder, tree
 
 
-def test_table_1_from_a_folder_of_pictures_to_the_report(study):
+def test_table_1_from_a_folder_of_pictures_to_the_report(study, monkeypatch):
     repository, folder, tree = study
     name, trained = f"studies/{folder.name}", tree["grid"]["trained"]
     repository.commit()  # the claims, before their numbers
@@ -77,7 +80,8 @@ def test_table_1_from_a_folder_of_pictures_to_the_report(study):
     assert Said(repository.run("dvc", "repro", f"{name}/dvc.yaml")).stages == []
     tree["grid"]["seeds"] = [0, 1]
     (folder / "params.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
-    planned = repository.answer("dopsd", "plan", name)
+    monkeypatch.chdir(repository.folder)
+    planned = CliRunner().invoke(cli.app, ["plan", name]).output
     assert cells(planned) >= {("train", m, "4", "2", "2") for m in trained}, planned
 
 

@@ -185,7 +185,7 @@ def test_noise_is_of_its_name():
 
 
 def test_the_table_of_degradations_tells_blur_from_another_picture(reader):
-    table = degradations.degradations(reader, 24)
+    table = degradations.degradations(reader, 12)
     assert isinstance(table, pd.DataFrame)
     wide = table.pivot(index="degradation", columns="score", values="value")
     steep = wide["steepness, over what is read"]

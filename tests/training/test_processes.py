@@ -1,41 +1,50 @@
 """Two processes (gloo, CPU) with the same global batch give the weights of one."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
+import hashlib
 
+import forks
 import pytest
 import tiny
 import torch
+from accelerate import PartialState
 from safetensors.torch import load_file
 
-TESTS = Path(__file__).parent
+from dopsd import backbones
+from dopsd.evaluation import distances
+from dopsd.evaluation.drawing import draw
+from dopsd.sets.jsonl import read_set
+from dopsd.training.loop import train
+
+PROMPTS = ["a red disc", "please draw a [V]", "a star"]  # of which two processes draw unequal shares
+
+
+def trained_and_drawn(settings, options, manifest, work):
+    """In each process -> (where the training is, how many there are, the digest of the pictures that all have)."""
+    how = {"seed": 3, "learning_rate": 1e-3, "work": work, "name": "test", "cache": work / "features"}
+    done = train(backbones.load(settings), read_set(manifest), tiny.method("dopsd"), options, **how)
+    model = backbones.load(settings)
+    noise = torch.randn(3, *model.latent_shape(64, 64), generator=torch.Generator().manual_seed(0))
+    pictures = draw(model, model.context(PROMPTS), noise, 2, batch_size=1)
+    if PartialState().is_main_process:  # one process may score alone
+        features = pictures.flatten(1)[:, :8]
+        assert abs(distances.frechet(features, features)) < 1e-3 and distances.kid(features, features) < 1e-3
+    PartialState().wait_for_everyone()
+    return str(done), PartialState().num_processes, hashlib.sha256(pictures.numpy().tobytes()).hexdigest()
 
 
 def test_two_processes_are_one(all_settings, train_settings, concept_set, tmp_path):
     options = train_settings.model_copy(update={"steps": 3, "checkpoints": (), "batch_size": 4})
-    given = {"backbone": all_settings["zimage"].model_dump(), "manifest": str(concept_set), "method": "dopsd"}
-    given["settings"] = tiny.method("dopsd").settings.model_dump()
-    given["train"] = options.model_dump()
     weights, logs, pictures = [], [], []
     for processes in (1, 2):
-        work = tmp_path / str(processes)
-        file = tmp_path / f"{processes}.json"
-        file.write_text(json.dumps(given | {"work": str(work)}))
-        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-        launch += [str(TESTS / "processes.py"), str(file)]
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
-        said = subprocess.run(launch, env=environment, capture_output=True, text=True, timeout=300)
-        assert said.returncode == 0, said.stderr[-3000:]
-        lines = [line.split() for line in said.stdout.splitlines() if line.startswith(str(work))]
-        assert len(lines) == processes
-        ((done, n, drawn),) = {tuple(line) for line in lines}  # all processes say the same
-        assert n == str(processes)
+        (work := tmp_path / str(processes)).mkdir()
+        given = all_settings["zimage"], options, concept_set, work
+        said = forks.launched(processes, lambda given=given: trained_and_drawn(*given), tmp_path)
+        ((done, n, drawn),) = {tuple(answer) for answer in said}  # all processes say the same
+        assert n == processes
         pictures.append(drawn)
-        weights.append(load_file(Path(done) / "step-0003" / "pytorch_lora_weights.safetensors"))
-        logs.append((Path(done) / "loss.csv").read_text().splitlines()[1:])
+        weights.append(load_file(f"{done}/step-0003/pytorch_lora_weights.safetensors"))
+        with open(f"{done}/loss.csv") as file:
+            logs.append(file.read().splitlines()[1:])
     assert pictures[0] == pictures[1]  # each drew a share of the prompts
     one, two = weights
     assert one.keys() == two.keys()

@@ -14,7 +14,7 @@ from dopsd.support.seeds import stream
 from dopsd.world import damage
 from dopsd.world.scenes import NAMES, render, sample_scenes
 
-N = 48
+N = 24
 A_BIT = 0.05  # how far an outline or a style may move the instrument
 
 

@@ -97,6 +97,17 @@ def test_another_adapter_speaks_for_a_while_only():
     assert lora.parameters(model, lora.TEACHER)[0] is teacher[0] and len(lora.parameters(model, lora.TEACHER)) == 12
 
 
+def test_with_its_adapters_off_a_model_speaks_as_it_did_without():
+    model, student = adapted()
+    shaken(student)
+    changed = speak(model)
+    model.disable_adapters()
+    plain = speak(transformer())
+    assert torch.equal(speak(model), plain) and not torch.equal(changed, plain)
+    model.enable_adapters()
+    assert torch.equal(speak(model), changed)
+
+
 def test_weights_go_out_and_come_back_by_name():
     model, student = adapted()
     shaken(student)

@@ -120,6 +120,16 @@ def test_losses_are_added_in_double_precision(options):
     assert one.advance([batch(), batch()])[0] == 1.0 + small
 
 
+def test_losses_are_added_where_the_backbone_is(options):
+    one, added = training(options, "sft"), []
+    one.backbone.device = torch.device("meta")
+    one.method = SimpleNamespace(loss=lambda *_: ())
+    assert one._passes(batch()).device.type == "meta"
+    one._averaged = lambda total: added.append(total.device.type) or torch.zeros(())
+    one.advance([])
+    assert added == ["meta"]
+
+
 def test_a_loss_that_is_not_a_number_ends_the_training(options):
     one = training(options, "sft")
     one.step = 7
@@ -210,8 +220,9 @@ def test_a_batch_of_what_nobody_has_seen_has_no_teachers_context(options):
 def test_a_batch_is_on_the_backbones_device(options):
     field = Field()
     field.device = torch.device("meta")
-    (one,) = draw_batch(Visits(), field, options, 4, 3, 5)
-    assert {t.device.type for t in (one.latents, one.noise, one.times, one.grid)} == {"meta"}
+    (one,) = draw_batch(Visits(), field, options, 4, 3, 5, states=2)
+    ((noise, times),) = one.more
+    assert {t.device.type for t in (one.latents, one.noise, one.times, one.grid, noise, times)} == {"meta"}
 
 
 @pytest.mark.parametrize(("accumulation", "processes"), [(1, 1), (8, 1), (1, 2), (2, 2)])
@@ -257,6 +268,13 @@ def test_one_process_that_is_asked_stops_all(options):
     for theirs, asked, stops in ((0.0, False, False), (0.0, True, True), (1.0, False, True), (1.0, True, True)):
         one.accelerator = Other(torch.tensor(theirs))
         assert one.anyone(asked) is stops
+    asked_where = []
+    one.accelerator = SimpleNamespace(
+        num_processes=2,
+        device=torch.device("meta"),
+        reduce=lambda flag, reduction: asked_where.append(flag.device.type) or torch.zeros(()),
+    )
+    assert one.anyone(True) is False and asked_where == ["meta"]
 
 
 def test_a_process_draws_its_own_share(options):

@@ -202,6 +202,18 @@ CHANGES = {
         lambda t: {"lora_unet_x.alpha": torch.ones(1)},
         "lora_unet_x.alpha is no name of a LoRA on a",
     ),
+    "of another kind": (
+        lambda t: t | {A.replace("lora_A.weight", "alpha"): torch.ones(1)},
+        r"to_q\.alpha is no name of a LoRA on a",
+    ),
+    "of what is no layer": (
+        lambda t: {k.replace("attention.to_q", "attention_norm1"): v for k, v in t.items()},
+        r"\(context_refiner\.0\.attention_norm1: this model has no such layer\)",
+    ),
+    "the other half": (
+        lambda t: {k: v for k, v in t.items() if k != A},
+        r"\(layers\.0\.attention\.to_q: lora_A is missing\)",
+    ),
     "half": (lambda t: {k: v for k, v in t.items() if k != B}, r"\(layers\.0\.attention\.to_q: lora_B is missing\)"),
     "some missing": (
         lambda t: {k: v for k, v in t.items() if not k.startswith(HALF)},
@@ -230,6 +242,19 @@ def test_tensors_that_cannot_all_be_applied_are_an_error_and_which(tmp_path, kin
         lora.load(model, tmp_path)
     assert str(raised.value).startswith(f"{tmp_path / lora.FILE}: ") and "\n" not in str(raised.value)
     assert torch.equal(speak(model), before)
+
+
+def test_a_file_without_settings_is_loaded_by_its_shapes_and_broken_ones_are_named(tmp_path):
+    drawn = saved(tmp_path, 0)
+    tensors = load_file(tmp_path / lora.FILE)
+    save_file({k: v * 2 if ".lora_B." in k else v for k, v in tensors.items()}, tmp_path / lora.FILE)
+    assert lora.read(tmp_path)[1] == {}
+    model = transformer()
+    assert lora.load(model, tmp_path) == 12
+    assert torch.allclose(speak(model), drawn, atol=1e-4)  # alpha is the rank where none is said: half of what it was
+    save_file(tensors, tmp_path / lora.FILE, {"lora_adapter_metadata": "["})
+    with pytest.raises(UserError, match=rf"^{tmp_path / lora.FILE}: its metadata: "):
+        lora.read(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"torn", b"\xff" * 64, b"\x08" + b"\0" * 7 + b"{}      "])

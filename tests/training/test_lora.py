@@ -257,6 +257,39 @@ def test_a_file_without_settings_is_loaded_by_its_shapes_and_broken_ones_are_nam
         lora.read(tmp_path)
 
 
+LOSES = {
+    "a missing one and a changed one": (lambda t, a, b: {k: v + (k == b) for k, v in t.items() if k != a}, 10),
+    "a changed one": (lambda t, a, b: t | {b: t[b] + 1}, 11),
+    "one that was not given": (lambda t, a, b: t | {"more": t[b]}, 12),
+}
+
+
+@pytest.mark.parametrize("kind", LOSES)
+def test_tensors_that_were_not_put_there_as_they_are_are_counted(tmp_path, monkeypatch, kind):
+    saved(tmp_path, 0)
+    (loses, good), there = LOSES[kind], lora.weights
+    a, b, *_ = lora.read(tmp_path)[0]
+    monkeypatch.setattr(lora, "weights", lambda model, name: loses(there(model, name), a, b))
+    with pytest.raises(UserError) as raised:
+        lora.load(transformer(), tmp_path)
+    assert str(raised.value) == (
+        f"{tmp_path / lora.FILE}: {good} of 12 tensors could be put on this model; train it again"
+    )
+
+
+def test_what_diffusers_does_not_take_is_said_in_a_line(tmp_path):
+    saved(tmp_path, 0)
+    model = transformer()
+
+    def refuses(*_, **__):
+        raise ValueError("first line\nsecond line")
+
+    model.load_lora_adapter = refuses
+    with pytest.raises(UserError) as raised:
+        lora.load(model, tmp_path)
+    assert str(raised.value) == f"{tmp_path / lora.FILE}: does not fit this model (first line); train it again"
+
+
 @pytest.mark.parametrize("content", [b"", b"torn", b"\xff" * 64, b"\x08" + b"\0" * 7 + b"{}      "])
 def test_what_is_no_file_of_tensors_is_one_clear_error(tmp_path, content):
     (tmp_path / lora.FILE).write_bytes(content)

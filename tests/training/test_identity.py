@@ -1,12 +1,15 @@
 """Two trainings told apart in words, on plain values; test_resume.py has identities of real trainings."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import tiny
 from small import Model, picture
 
 from dopsd.support.errors import UserError
-from dopsd.training import identity
-from dopsd.training.identity import Identity
+from dopsd.training import identity, state
+from dopsd.training.identity import LOG_FILE, Identity, claim
 
 
 def made(course="c", pictures=("p1 a", "p2 b"), settings=None, **train) -> Identity:
@@ -91,3 +94,34 @@ def test_an_identity_is_written_for_people_and_a_broken_one_is_named(tmp_path):
     (tmp_path / identity.FILE).write_text("[]")
     with pytest.raises(UserError, match=r"/identity\.json"):
         Identity.read(tmp_path)
+
+
+def test_what_json_has_no_word_for_is_text(train_settings, tmp_path):
+    model = Model(dtype=Path("x"))
+    one = Identity.of(model, [picture(tmp_path)], tiny.method("sft"), train_settings, 3, 0.01)
+    assert one.parts["backbone"] == {"quantize": "none", "dtype": "x"}
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_a_training_of_more_steps_takes_over_what_one_of_its_course_has_left(tmp_path, exclusive):
+    work = tmp_path / "deep" / "work"
+    short, longer = made(), replace(made(steps=9), name="longer")
+    before = claim(work, short, True)
+    assert before == work / short.name and Identity.read(before) == short
+    assert claim(work, short, True) == before  # it goes on where it is
+    state.place(before, 4).mkdir()
+    with pytest.raises(UserError) as raised:
+        claim(work, replace(made(steps=3), name="shorter"), exclusive)
+    assert str(raised.value) == (
+        f"{before}: the training there is at step 4, beyond the 3 that are asked for: give at least 4 steps, choose another "
+        f"--out, or remove {before}"
+    )
+    (before / LOG_FILE).touch()
+    assert claim(work, made("another"), False) == work / "another-name" and before.exists()
+    (work / "another-name" / identity.FILE).unlink()
+    if not exclusive:  # what has ended is left alone
+        assert claim(work, longer, False) == work / "longer" and before.exists()
+        return
+    after = claim(work, longer, True)
+    assert after == work / "longer" and Identity.read(after) == longer and not before.exists()
+    assert {f.name for f in after.iterdir()} == {identity.FILE, state.place(after, 4).name}

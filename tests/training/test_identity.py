@@ -9,7 +9,7 @@ from small import Model, picture
 
 from dopsd.support.errors import UserError
 from dopsd.training import identity, state
-from dopsd.training.identity import LOG_FILE, Identity, claim
+from dopsd.training.identity import LOG_FILE, Identity, begun, claim
 
 
 def made(course="c", pictures=("p1 a", "p2 b"), settings=None, **train) -> Identity:
@@ -102,26 +102,52 @@ def test_what_json_has_no_word_for_is_text(train_settings, tmp_path):
     assert one.parts["backbone"] == {"quantize": "none", "dtype": "x"}
 
 
+def left(work, which, *names) -> Path:
+    """A training that has left something in a folder of `work`."""
+    folder = work / which.name
+    which.write(folder)
+    for name in names:
+        (folder / name).mkdir()
+    return folder
+
+
 @pytest.mark.parametrize("exclusive", [True, False])
 def test_a_training_of_more_steps_takes_over_what_one_of_its_course_has_left(tmp_path, exclusive):
     work = tmp_path / "deep" / "work"
-    short, longer = made(), replace(made(steps=9), name="longer")
-    before = claim(work, short, True)
+    short = made()
+    before = claim(work, short, exclusive)
     assert before == work / short.name and Identity.read(before) == short
-    assert claim(work, short, True) == before  # it goes on where it is
+    assert claim(work, short, exclusive) == begun(work, short, exclusive) == before  # it goes on where it is
     state.place(before, 4).mkdir()
+    if not exclusive:
+        left(work, made("another"), "step-0002")  # passed over
+    left(work, replace(short, name=".aside"), "state-0000009")
     with pytest.raises(UserError) as raised:
         claim(work, replace(made(steps=3), name="shorter"), exclusive)
     assert str(raised.value) == (
         f"{before}: the training there is at step 4, beyond the 3 that are asked for: give at least 4 steps, choose another "
         f"--out, or remove {before}"
     )
-    (before / LOG_FILE).touch()
-    assert claim(work, made("another"), False) == work / "another-name" and before.exists()
-    (work / "another-name" / identity.FILE).unlink()
-    if not exclusive:  # what has ended is left alone
-        assert claim(work, longer, False) == work / "longer" and before.exists()
-        return
-    after = claim(work, longer, True)
-    assert after == work / "longer" and Identity.read(after) == longer and not before.exists()
-    assert {f.name for f in after.iterdir()} == {identity.FILE, state.place(after, 4).name}
+    if exclusive:  # an ended one, too
+        (before / LOG_FILE).touch()
+    for steps in (4, 9):
+        asked = replace(made(steps=steps), name=f"of {steps}")
+        after = claim(work, asked, exclusive)
+        assert after == work / asked.name and Identity.read(after) == asked and not before.exists()
+        assert {f.name for f in after.iterdir()} == {identity.FILE, "state-0000004"}
+        before = after
+
+
+def test_what_has_ended_is_gone_on_from_only_where_there_is_one_training(tmp_path):
+    ended = left(tmp_path, made(), "state-0000004")
+    (ended / LOG_FILE).touch()
+    longer = replace(made(steps=9), name="longer")
+    assert begun(tmp_path, longer, False) is None and begun(tmp_path, longer, True) == ended
+
+
+def test_checkpoints_without_a_state_are_in_the_way_and_a_folder_without_either_is_not(tmp_path):
+    left(tmp_path, made("another"))
+    assert begun(tmp_path, made(), True) is None
+    (tmp_path / "another-name" / "step-0002").mkdir()
+    with pytest.raises(UserError, match=r"/another-name: a training with other settings"):
+        claim(tmp_path, made(), True)

@@ -146,6 +146,20 @@ def test_a_batch_that_cannot_be_split_is_an_error(options):
         training(options.model_copy(update={"accumulation": 3}))
 
 
+def test_graphs_are_of_a_gpu_alone(options):
+    said = r"^train\.cuda_graphs needs a CUDA GPU, not cpu; set it to false$"
+    with pytest.raises(UserError, match=said):
+        training(options.model_copy(update={"cuda_graphs": True}))
+
+
+def test_weights_begin_from_the_trainings_seed(options, monkeypatch):
+    begun = []
+    monkeypatch.setattr("dopsd.training.loop.begin", lambda *given: begun.append(given) or begin(*given))
+    field = Field()
+    Training(field, tiny.method("sft"), options, 7, RATE)
+    assert begun == [(field, options, 7)]
+
+
 def test_processes_share_a_batch_or_say_why_not(options, monkeypatch):
     monkeypatch.setattr("dopsd.training.loop.Accelerator", lambda cpu: Other(None))
     with pytest.raises(

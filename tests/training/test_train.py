@@ -166,6 +166,7 @@ def test_a_finished_training_lets_go_of_its_memory(trained, monkeypatch):
 
     def noted(self, *arguments):
         init(self, *arguments)
+        assert arguments[3:] == (3, 0.01)  # its own seed and learning rate
         made.append(weakref.ref(self.weights))
 
     monkeypatch.setattr(Training, "__init__", noted)

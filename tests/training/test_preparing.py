@@ -73,6 +73,9 @@ def test_pictures_are_drawn_in_parts_each_from_its_own_context_and_noise(monkeyp
     noise = torch.randn((3, 2, 2, 3), generator=seeds.stream("prepared", "name"))
     assert torch.allclose(out, noise + torch.tensor([1.0, 2.0, 3.0])[:, None, None, None], atol=1e-6)
     assert model.asked == [(2, 0.0), (2, 0.5), (1, 0.0), (1, 0.5)] and not out.requires_grad
+    model.device = torch.device("meta")
+    model.velocity = lambda x, t, context: x
+    assert prepared.drawn(model, [1.0], (16, 24), 2, "name").device.type == "meta"
 
 
 def test_a_set_of_its_own_is_written_in_parts_under_its_texts(monkeypatch, tmp_path):
@@ -94,7 +97,7 @@ def test_pictures_of_the_class_are_asked_for_by_its_name_and_the_seed(monkeypatc
     seen, model, items = (
         [],
         Draws("settings"),
-        [replace(picture(tmp_path), captions={"a": "a [V]", "b": "[V] on sand"})],
+        [replace(picture(tmp_path), captions={"a": "a  [V]", "b": "[V] on sand", "c": "a [V]"})],
     )
     monkeypatch.setattr(prepared, "drawn", lambda *given: seen.append(given) or "pictures")
     given = prepared.prepare(model, items, FEW, seed=7)

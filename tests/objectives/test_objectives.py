@@ -239,6 +239,7 @@ ENTRIES = {
     "b": {"like": "a"},
     "lost": {"like": "sfd"},
     "magic": {"states": 1},
+    "sfr": {"states": 1},
 }
 
 
@@ -260,6 +261,7 @@ def test_an_entry_is_like_another_but_for_what_it_says_and_its_label():
         ("a", r"p\.yaml: methods\.b\.like: a -> b -> a goes round; name an entry that stands for itself"),
         ("lost", r"p\.yaml: methods\.lost\.like: 'sfd' is no entry of methods; did you mean 'sft'\?"),
         ("magic", r"p\.yaml: methods\.magic: no such method"),
+        ("sfr", r"p\.yaml: methods\.sfr: no such method; did you mean 'sft'\?$"),
     ],
 )
 def test_an_entry_that_stands_for_nothing_is_named(name, said):
@@ -305,3 +307,17 @@ def test_of_several_files_the_one_is_named_that_says_the_field(name, entry, fiel
     with pytest.raises(UserError) as raised:
         objectives.method(name, ENTRIES | {"x": entry}, lambda *path: f"the file of {'.'.join(path)}")
     assert str(raised.value).startswith(f"the file of {field}: {field}: ")
+
+
+@pytest.mark.parametrize("method", [dopsd, dopsd_mu, off_policy])
+def test_a_field_is_asked_where_the_batch_is_though_its_grid_is_elsewhere(method):
+    b, asked = batch(), []
+    there = replace(b, **{k: getattr(b, k).to("meta") for k in ("latents", "noise", "times")})
+
+    def field(x, t, context):
+        asked.append((x.device.type, t.device.type))
+        return x
+
+    for loss in method.loss(field, field, there, settings("velocity")):
+        assert loss.device.type == "meta"
+    assert asked == [("meta", "meta")] * 8

@@ -77,13 +77,29 @@ def test_pso_pairs_the_set_and_the_class_at_one_noise_and_one_time_of_the_roll_o
     (x, t, said), (y, u, again) = seen
     ((chance, _),) = b.more
     negative = CLASS[pick(chance, 5)]
-    assert torch.equal(t, u) and set(t.tolist()) <= set(b.grid[:-1].tolist())
+    assert torch.equal(t, u) and torch.equal(t, b.grid[:-1][pick(chance, 4, place=1)])  # by a number of its own
     assert said is b.student_context and again is b.student_context
     assert torch.allclose(x, flow.interpolate(b.latents, b.noise, t))
     assert torch.allclose(y, flow.interpolate(negative, b.noise, t))
     worse = (straight(b.latents)(y, t, None) - (negative - b.noise)).flatten(1).square().mean(1)
     expected = (torch.relu(1 - 0.5 * worse) + 0.5 * worse).mean()
     assert loss.item() == pytest.approx(expected.item(), rel=1e-4)
+    middle = worse.mean()  # some are preferred enough, some are not: each sample by itself
+    how = pso.Settings(sharpness=10 / middle.item(), share=0.1, kept=0.5, pictures=5, rollout_steps=4)
+    (loss,) = pso.loss(student, None, b, how, Prepared(pictures=CLASS))
+    assert loss.item() == pytest.approx((torch.relu(1 - worse / middle) + 0.5 * worse).mean().item(), rel=1e-4)
+
+
+def test_every_time_of_the_roll_out_is_drawn_for_pso_where_the_batch_is():
+    b, seen = batch(400), []
+    (noise, times), g = (torch.randn(400, 2, 4, 4), torch.rand(400)), torch.Generator().manual_seed(0)
+    b = replace(b, more=((torch.randn(noise.shape, generator=g), times),))
+    how = pso.Settings(sharpness=5.0, share=0.1, kept=0.5, pictures=5, rollout_steps=4)
+    list(pso.loss(lambda x, t, c: seen.append(t) or x, None, b, how, Prepared(pictures=CLASS)))
+    assert set(seen[0].tolist()) == set(b.grid[:-1].tolist())
+    there = replace(b, **{k: getattr(b, k).to("meta") for k in ("latents", "noise")}, more=((noise.to("meta"), times),))
+    list(pso.loss(lambda x, t, c: seen.append(t) or x, None, there, how, Prepared(pictures=CLASS.to("meta"))))
+    assert {t.device.type for t in seen[2:]} == {"meta"}
 
 
 def test_an_anchor_pulls_to_the_untouched_model_and_its_weight_says_how_much():

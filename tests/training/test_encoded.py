@@ -16,7 +16,7 @@ from safetensors import safe_open
 
 from dopsd.method.context import Condition
 from dopsd.sets.items import Item
-from dopsd.support import sealed
+from dopsd.support import files, sealed
 from dopsd.training import encoded
 from dopsd.training.encoded import Encoded, Visit, content, digest, encode, model_content
 
@@ -170,6 +170,18 @@ def test_a_cache_is_used_again_and_only_for_what_it_is_of(tmp_path, item):
     said = Item(item.file, item.size, {"short_en": "eleven", "medium_en": "three"}, "corgi")
     assert asked(said) == 2
     assert len(list(cache.iterdir())) == 4
+
+
+@pytest.mark.parametrize("other", ["captions", "model"])
+def test_kept_features_of_other_captions_or_of_another_model_are_not_taken(tmp_path, item, other):
+    said = replace(item, captions={"short_en": "eleven", "medium_en": "three"}) if other == "captions" else item
+    Encoded(Encoders(), [item], True, tmp_path / "mine")
+    Encoded(Encoders(**({"layer": -3} if other == "model" else {})), [said], True, tmp_path / "theirs")
+    (mine,), (theirs,) = ((tmp_path / whose).iterdir() for whose in ("mine", "theirs"))
+    files.replace(theirs, mine)
+    encoders = Encoders()
+    Encoded(encoders, [item], True, tmp_path / "mine")
+    assert len(encoders.asked) == 2
 
 
 def test_a_cache_file_appears_whole(tmp_path, item, monkeypatch):

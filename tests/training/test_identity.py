@@ -1,12 +1,15 @@
 """Two trainings told apart in words, on plain values; test_resume.py has identities of real trainings."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import tiny
 from small import Model, picture
 
 from dopsd.support.errors import UserError
-from dopsd.training import identity
-from dopsd.training.identity import Identity
+from dopsd.training import identity, state
+from dopsd.training.identity import LOG_FILE, Identity, begun, claim
 
 
 def made(course="c", pictures=("p1 a", "p2 b"), settings=None, **train) -> Identity:
@@ -91,3 +94,60 @@ def test_an_identity_is_written_for_people_and_a_broken_one_is_named(tmp_path):
     (tmp_path / identity.FILE).write_text("[]")
     with pytest.raises(UserError, match=r"/identity\.json"):
         Identity.read(tmp_path)
+
+
+def test_what_json_has_no_word_for_is_text(train_settings, tmp_path):
+    model = Model(dtype=Path("x"))
+    one = Identity.of(model, [picture(tmp_path)], tiny.method("sft"), train_settings, 3, 0.01)
+    assert one.parts["backbone"] == {"quantize": "none", "dtype": "x"}
+
+
+def left(work, which, *names) -> Path:
+    """A training that has left something in a folder of `work`."""
+    folder = work / which.name
+    which.write(folder)
+    for name in names:
+        (folder / name).mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+def test_a_training_of_more_steps_takes_over_what_one_of_its_course_has_left(tmp_path, exclusive):
+    work = tmp_path / "deep" / "work"
+    short = made()
+    before = claim(work, short, exclusive)
+    assert before == work / short.name and Identity.read(before) == short
+    assert claim(work, short, exclusive) == begun(work, short, exclusive) == before  # it goes on where it is
+    state.place(before, 4).mkdir()
+    if not exclusive:
+        left(work, made("another"), "step-0002")  # passed over
+    left(work, replace(short, name=".aside"), "state-0000009")
+    with pytest.raises(UserError) as raised:
+        claim(work, replace(made(steps=3), name="shorter"), exclusive)
+    assert str(raised.value) == (
+        f"{before}: the training there is at step 4, beyond the 3 that are asked for: give at least 4 steps, choose another "
+        f"--out, or remove {before}"
+    )
+    if exclusive:  # an ended one, too
+        (before / LOG_FILE).touch()
+    for steps in (4, 9):
+        asked = replace(made(steps=steps), name=f"of {steps}")
+        after = claim(work, asked, exclusive)
+        assert after == work / asked.name and Identity.read(after) == asked and not before.exists()
+        assert {f.name for f in after.iterdir()} == {identity.FILE, "state-0000004"}
+        before = after
+
+
+def test_what_has_ended_is_gone_on_from_only_where_there_is_one_training(tmp_path):
+    ended = left(tmp_path, made(), "state-0000004")
+    (ended / LOG_FILE).touch()
+    longer = replace(made(steps=9), name="longer")
+    assert begun(tmp_path, longer, False) is None and begun(tmp_path, longer, True) == ended
+
+
+def test_checkpoints_without_a_state_are_in_the_way_and_a_folder_without_either_is_not(tmp_path):
+    left(tmp_path, made("another"))
+    assert begun(tmp_path, made(), True) is None
+    (tmp_path / "another-name" / "step-0002").mkdir()
+    with pytest.raises(UserError, match=r"/another-name: a training with other settings"):
+        claim(tmp_path, made(), True)

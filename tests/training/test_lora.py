@@ -97,6 +97,17 @@ def test_another_adapter_speaks_for_a_while_only():
     assert lora.parameters(model, lora.TEACHER)[0] is teacher[0] and len(lora.parameters(model, lora.TEACHER)) == 12
 
 
+def test_with_its_adapters_off_a_model_speaks_as_it_did_without():
+    model, student = adapted()
+    shaken(student)
+    changed = speak(model)
+    model.disable_adapters()
+    plain = speak(transformer())
+    assert torch.equal(speak(model), plain) and not torch.equal(changed, plain)
+    model.enable_adapters()
+    assert torch.equal(speak(model), changed)
+
+
 def test_weights_go_out_and_come_back_by_name():
     model, student = adapted()
     shaken(student)
@@ -191,6 +202,18 @@ CHANGES = {
         lambda t: {"lora_unet_x.alpha": torch.ones(1)},
         "lora_unet_x.alpha is no name of a LoRA on a",
     ),
+    "of another kind": (
+        lambda t: t | {A.replace("lora_A.weight", "alpha"): torch.ones(1)},
+        r"to_q\.alpha is no name of a LoRA on a",
+    ),
+    "of what is no layer": (
+        lambda t: {k.replace("attention.to_q", "attention_norm1"): v for k, v in t.items()},
+        r"\(context_refiner\.0\.attention_norm1: this model has no such layer\)",
+    ),
+    "the other half": (
+        lambda t: {k: v for k, v in t.items() if k != A},
+        r"\(layers\.0\.attention\.to_q: lora_A is missing\)",
+    ),
     "half": (lambda t: {k: v for k, v in t.items() if k != B}, r"\(layers\.0\.attention\.to_q: lora_B is missing\)"),
     "some missing": (
         lambda t: {k: v for k, v in t.items() if not k.startswith(HALF)},
@@ -219,6 +242,52 @@ def test_tensors_that_cannot_all_be_applied_are_an_error_and_which(tmp_path, kin
         lora.load(model, tmp_path)
     assert str(raised.value).startswith(f"{tmp_path / lora.FILE}: ") and "\n" not in str(raised.value)
     assert torch.equal(speak(model), before)
+
+
+def test_a_file_without_settings_is_loaded_by_its_shapes_and_broken_ones_are_named(tmp_path):
+    drawn = saved(tmp_path, 0)
+    tensors = load_file(tmp_path / lora.FILE)
+    save_file({k: v * 2 if ".lora_B." in k else v for k, v in tensors.items()}, tmp_path / lora.FILE)
+    assert lora.read(tmp_path)[1] == {}
+    model = transformer()
+    assert lora.load(model, tmp_path) == 12
+    assert torch.allclose(speak(model), drawn, atol=1e-4)  # alpha is the rank where none is said: half of what it was
+    save_file(tensors, tmp_path / lora.FILE, {"lora_adapter_metadata": "["})
+    with pytest.raises(UserError, match=rf"^{tmp_path / lora.FILE}: its metadata: "):
+        lora.read(tmp_path)
+
+
+LOSES = {
+    "a missing one and a changed one": (lambda t, a, b: {k: v + (k == b) for k, v in t.items() if k != a}, 10),
+    "a changed one": (lambda t, a, b: t | {b: t[b] + 1}, 11),
+    "one that was not given": (lambda t, a, b: t | {"more": t[b]}, 12),
+}
+
+
+@pytest.mark.parametrize("kind", LOSES)
+def test_tensors_that_were_not_put_there_as_they_are_are_counted(tmp_path, monkeypatch, kind):
+    saved(tmp_path, 0)
+    (loses, good), there = LOSES[kind], lora.weights
+    a, b, *_ = lora.read(tmp_path)[0]
+    monkeypatch.setattr(lora, "weights", lambda model, name: loses(there(model, name), a, b))
+    with pytest.raises(UserError) as raised:
+        lora.load(transformer(), tmp_path)
+    assert str(raised.value) == (
+        f"{tmp_path / lora.FILE}: {good} of 12 tensors could be put on this model; train it again"
+    )
+
+
+def test_what_diffusers_does_not_take_is_said_in_a_line(tmp_path):
+    saved(tmp_path, 0)
+    model = transformer()
+
+    def refuses(*_, **__):
+        raise ValueError("first line\nsecond line")
+
+    model.load_lora_adapter = refuses
+    with pytest.raises(UserError) as raised:
+        lora.load(model, tmp_path)
+    assert str(raised.value) == f"{tmp_path / lora.FILE}: does not fit this model (first line); train it again"
 
 
 @pytest.mark.parametrize("content", [b"", b"torn", b"\xff" * 64, b"\x08" + b"\0" * 7 + b"{}      "])

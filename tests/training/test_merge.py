@@ -10,9 +10,10 @@ from diffusers.loaders import PeftAdapterMixin
 
 from dopsd import backbones
 from dopsd.backbones import quantized
-from dopsd.backbones.quantized import Fp8Linear, by_row, multiply_in_fp8
+from dopsd.backbones.quantized import LARGEST, Fp8Linear, by_row, multiply_in_fp8
 from dopsd.support.errors import UserError
 from dopsd.training import lora
+from dopsd.training import merge as merging
 from dopsd.training.merge import HEADROOM, dithered, merge
 from dopsd.training.teacher import Teacher
 from dopsd.training.weights import begin
@@ -53,6 +54,42 @@ def test_nothing_added_is_nothing_changed():
     again = torch.empty_like(codes)
     merge(again, scales * HEADROOM, weight, a, 0 * b, 2.0)
     assert torch.allclose(again.float() * HEADROOM, codes.float(), rtol=0, atol=2**-9)  # the smallest have a digit less
+
+
+def test_a_lora_is_multiplied_in_the_weights_type():
+    weight, a, b = parts(size=1.0)
+    out = torch.empty(weight.shape)
+    merge(out, None, weight, a, b, 2.0)
+    assert torch.equal(out, weight.float() + (2 * b).bfloat16().float() @ a.bfloat16().float())
+    assert not torch.equal(out, weight.float() + (2 * b) @ a)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_weight_that_outgrows_fp8_is_cut_off(sign):
+    weight = torch.full((2, 3), sign * 0.5).bfloat16()
+    codes, scales = by_row(weight)
+    merge(codes, scales, weight, torch.full((1, 3), sign * 1.0), torch.ones(2, 1), 1000.0)
+    assert torch.equal(codes.float(), torch.full((2, 3), sign * LARGEST))
+
+
+class There(torch.Tensor):
+    """As if it were on a GPU."""
+
+    is_cuda = True
+
+
+@pytest.mark.parametrize(("dtype", "passes"), [(torch.bfloat16, 1), (torch.float32, 0)])
+def test_on_a_gpu_bf16_weights_are_merged_in_one_pass(monkeypatch, dtype, passes):
+    weight, a, b = parts()
+    weight, seen = weight.to(dtype), []
+    monkeypatch.setattr(merging, "triton", object())
+    monkeypatch.setattr(merging, "_in_one_pass", lambda *given: seen.append(given))
+    out = torch.zeros(weight.shape, dtype=dtype).as_subclass(There)
+    merge(out, "scales" if passes else None, weight, a, b, 2.0)
+    assert len(seen) == passes and bool(out.any()) != passes
+    for there, scales, w, mine, theirs in seen:
+        assert there is out and scales == "scales" and w is weight
+        assert torch.equal(mine, a.to(dtype)) and torch.equal(theirs, (2 * b).to(dtype))
 
 
 @pytest.fixture

@@ -167,11 +167,18 @@ def joined_weights(model, like):
         yield own.get(name, own.get(f"{layer}.base_layer.{last}"))
 
 
-@pytest.mark.parametrize(("field", "value"), [("cuda_graphs", True), ("tune", "full")])
-def test_what_a_preparation_cannot_go_with_is_said(field, value, train_settings):
-    with pytest.raises(UserError, match=f"train.{field}: pso prepares something"):
+@pytest.mark.parametrize(("field", "value", "remedy"), [("cuda_graphs", True, "false"), ("tune", "full", "lora")])
+def test_what_a_preparation_cannot_go_with_is_said(field, value, remedy, train_settings):
+    with pytest.raises(UserError) as raised:
         prepared.check(tiny.method("pso"), train_settings.model_copy(update={field: value}))
+    said = f"train.{field}: pso prepares something, which it cannot go with; set it to {remedy}"
+    assert str(raised.value) == said
     prepared.check(tiny.method("sft"), train_settings.model_copy(update={field: value}))
+    prepared.check(tiny.method("pso"), train_settings)
+
+
+def test_as_many_pictures_are_drawn_together_as_have_so_many_pixels():
+    assert [prepared.at_a_time(size) for size in ((64, 64), (256, 512), (512, 512), (1024, 512))] == [64, 2, 1, 1]
 
 
 def test_a_method_that_asks_for_nothing_gets_nothing():

@@ -120,6 +120,16 @@ def test_losses_are_added_in_double_precision(options):
     assert one.advance([batch(), batch()])[0] == 1.0 + small
 
 
+def test_losses_are_added_where_the_backbone_is(options):
+    one, added = training(options, "sft"), []
+    one.backbone.device = torch.device("meta")
+    one.method = SimpleNamespace(loss=lambda *_: ())
+    assert one._passes(batch()).device.type == "meta"
+    one._averaged = lambda total: added.append(total.device.type) or torch.zeros(())
+    one.advance([])
+    assert added == ["meta"]
+
+
 def test_a_loss_that_is_not_a_number_ends_the_training(options):
     one = training(options, "sft")
     one.step = 7
@@ -134,6 +144,20 @@ def test_a_batch_that_cannot_be_split_is_an_error(options):
         UserError, match=r"^train\.batch_size 2 cannot be split into train\.accumulation 3 x 1 processes$"
     ):
         training(options.model_copy(update={"accumulation": 3}))
+
+
+def test_graphs_are_of_a_gpu_alone(options):
+    said = r"^train\.cuda_graphs needs a CUDA GPU, not cpu; set it to false$"
+    with pytest.raises(UserError, match=said):
+        training(options.model_copy(update={"cuda_graphs": True}))
+
+
+def test_weights_begin_from_the_trainings_seed(options, monkeypatch):
+    begun = []
+    monkeypatch.setattr("dopsd.training.loop.begin", lambda *given: begun.append(given) or begin(*given))
+    field = Field()
+    Training(field, tiny.method("sft"), options, 7, RATE)
+    assert begun == [(field, options, 7)]
 
 
 def test_processes_share_a_batch_or_say_why_not(options, monkeypatch):
@@ -210,8 +234,9 @@ def test_a_batch_of_what_nobody_has_seen_has_no_teachers_context(options):
 def test_a_batch_is_on_the_backbones_device(options):
     field = Field()
     field.device = torch.device("meta")
-    (one,) = draw_batch(Visits(), field, options, 4, 3, 5)
-    assert {t.device.type for t in (one.latents, one.noise, one.times, one.grid)} == {"meta"}
+    (one,) = draw_batch(Visits(), field, options, 4, 3, 5, states=2)
+    ((noise, times),) = one.more
+    assert {t.device.type for t in (one.latents, one.noise, one.times, one.grid, noise, times)} == {"meta"}
 
 
 @pytest.mark.parametrize(("accumulation", "processes"), [(1, 1), (8, 1), (1, 2), (2, 2)])
@@ -257,6 +282,13 @@ def test_one_process_that_is_asked_stops_all(options):
     for theirs, asked, stops in ((0.0, False, False), (0.0, True, True), (1.0, False, True), (1.0, True, True)):
         one.accelerator = Other(torch.tensor(theirs))
         assert one.anyone(asked) is stops
+    asked_where = []
+    one.accelerator = SimpleNamespace(
+        num_processes=2,
+        device=torch.device("meta"),
+        reduce=lambda flag, reduction: asked_where.append(flag.device.type) or torch.zeros(()),
+    )
+    assert one.anyone(True) is False and asked_where == ["meta"]
 
 
 def test_a_process_draws_its_own_share(options):

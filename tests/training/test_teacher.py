@@ -57,3 +57,30 @@ def test_who_the_teacher_is(backbone, train_settings, tune, kind, moves):
     assert torch.equal(after, u_s.detach()) == (kind == "live")
     assert not after.requires_grad and u_s.requires_grad  # the student speaks again, with its graph
     assert all(p.requires_grad for p in student)
+
+
+class Weights:
+    """Weights of one student's number, 1, whose teacher's, 0, is kept on a device of its own; notes what it spoke with."""
+
+    def __init__(self, device):
+        self.parameters, self.theirs = [torch.nn.Parameter(torch.ones(1))], [torch.zeros(1, device=device)]
+        self.spoken = []
+
+    def add_teacher(self):
+        return self.theirs
+
+    def refresh(self):
+        self.spoken.append(self.theirs[0].clone())
+
+
+def test_an_average_is_spoken_with_after_every_step_and_stays_where_it_is():
+    here, there = Weights("cpu"), Weights("meta")
+    for one in (here, there):
+        teacher = Teacher(one, "ema", 0.75)
+        for _ in range(2):
+            teacher.update()
+    assert [x.item() for x in here.spoken] == [0.25, 0.4375] and here.parameters[0].item() == 1
+    assert [x.device.type for x in there.spoken] == ["meta"] * 2
+    still = Weights("cpu")
+    Teacher(still, "frozen", 0.75).update()
+    assert not still.spoken and not still.theirs[0].any()

@@ -3,6 +3,7 @@
 import gc
 import json
 import weakref
+from types import SimpleNamespace
 
 import pytest
 import tiny
@@ -10,9 +11,11 @@ import torch
 from safetensors.torch import save_file
 from small import WRITTEN, Model, picture
 
+from dopsd.support import alone, sealed
 from dopsd.support.files import replace
 from dopsd.training import loop, state
 from dopsd.training.encoded import content
+from dopsd.training.identity import Identity
 from dopsd.training.loop import Preview, Training, train
 from dopsd.training.results import LOG_FILE, save_weights
 
@@ -70,6 +73,51 @@ def test_a_finished_training_is_neither_encoded_nor_trained_again(trained):
     assert trained(model) == done and model.asked == ["text", "seen"]
 
 
+def test_a_checkpoint_that_is_anothers_is_not_a_finished_trainings(trained, capsys):
+    done, model = trained(), Model(dtype="x")
+    sealed.seal(done / "step-0004", {"training": "another"})
+    assert trained(model) == done and model.asked == ["text", "seen"]
+    assert "of another owner (training another, not training " in capsys.readouterr().err
+
+
+def test_of_a_finished_training_a_state_stays_as_long_as_it_is_asked_for(trained):
+    done = trained(keep_state=True)
+    for keep_state, left in ((True, [4]), (False, [])):
+        assert trained(keep_state=keep_state) == done and list(state.kept(done)) == left
+
+
+def test_what_a_killed_writer_left_is_removed_and_who_writes_is_said(trained, tmp_path):
+    done = trained()
+    (done / LOG_FILE).unlink()
+    (done / ".tmp-step-0003").mkdir()
+    assert trained(name="corgi") == done and not (done / ".tmp-step-0003").exists()
+    assert (tmp_path / "work" / alone.FILE).read_text().endswith(" a training of corgi\n")
+
+
+def test_what_is_shown_in_the_pictures_place_is_seen_and_makes_another_training(trained, item, options, tmp_path):
+    (tmp_path / "other").mkdir()
+    seen, other = [], picture(tmp_path / "other", colour="blue")
+    model = Model(dtype="x")
+    context = model.context
+    model.context = lambda prompts, images=None, references=None: seen.extend(images or []) or context(prompts, images)
+    done = trained(model, shown=[other])
+    assert [image.getpixel((0, 0)) for image in seen] == [(0, 0, 255)]
+    identity = Identity.of(model, [item], tiny.method("dopsd"), options, 3, 0.01, [other])
+    assert done.name == identity.name != trained().name
+
+
+def test_processes_of_a_launcher_follow_it_and_one_alone_follows_nobody(trained, monkeypatch, tmp_path):
+    followed = []
+    monkeypatch.setattr(loop, "follow", lambda **how: followed.append(how))
+    trained()
+    assert not followed
+    monkeypatch.setattr(loop, "Accelerator", lambda cpu: SimpleNamespace(num_processes=2))
+    monkeypatch.setattr(loop, "alone", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        trained()
+    assert followed == [{"what": "the launcher"}]
+
+
 def test_only_a_method_that_has_a_seeing_teacher_opens_its_eye(trained):
     model = Model(dtype="x")
     trained(model, method=tiny.method("sft"))
@@ -118,6 +166,7 @@ def test_a_finished_training_lets_go_of_its_memory(trained, monkeypatch):
 
     def noted(self, *arguments):
         init(self, *arguments)
+        assert arguments[3:] == (3, 0.01)  # its own seed and learning rate
         made.append(weakref.ref(self.weights))
 
     monkeypatch.setattr(Training, "__init__", noted)

@@ -98,6 +98,7 @@ def test_the_teacher_speaks_with_what_was_written_and_refreshed(offload, dtype):
     student = model.transformer
     theirs = tuned.add_teacher()
     assert values(theirs) == [1.0, 2.0, 3.0] and all(t.dtype == torch.float32 for t in theirs)
+    assert (theirs[0].data_ptr() == tuned._speaker.weight.data_ptr()) == (dtype == torch.float32)  # kept once if it can
     x = torch.ones(1, 2)
     for t in theirs:
         t += 2.0**-12  # too little for bfloat16, kept in float32

@@ -28,8 +28,8 @@ ACROSS, SCALE = 4, 2  # prompts of a sheet that are shown, and how much larger
 
 
 def chart(image: Image.Image, alt: str) -> Shown:
-    """A chart as a PNG of at most `CHART` pixels, in 256 colours; alt: what it shows, in words."""
-    return _held(_narrow(image, CHART).quantize(256, dither=Image.Dither.NONE), alt, "PNG")
+    """A chart as a PNG of at most `CHART` pixels, in 128 colours; alt: what it shows, in words."""
+    return _held(_narrow(image, CHART).quantize(128, dither=Image.Dither.NONE), alt, "PNG")
 
 
 def photos(image: Image.Image, alt: str) -> Shown:

@@ -19,7 +19,15 @@ ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / stage.NOTEBOOKS).glob("*.ipynb"))
 NAMES = [f.stem for f in SOURCES]
 ABSOLUTE = re.compile(r"(?<![\w.])/(?:home|work|root|tmp|usr|opt|Users|var|mnt)/|file://|[A-Z]:\\\\|\bat 0x[0-9a-f]+")
-RUN = ("", "studies/full", "studies/questions", "studies/domain", "studies/continual")
+RUN = (
+    "",
+    "studies/full",
+    "studies/questions",
+    "studies/domain",
+    "studies/domain-words",
+    "studies/domain-open",
+    "studies/continual",
+)
 LEDGERS = [ROOT / name / "reports/CLAIMS.md" for name in RUN]
 
 

@@ -85,7 +85,7 @@ def margins(
 def cut(
     file: Path, columns: Sequence[str], names: Sequence[str], side: int, title: int, shrink: int
 ) -> list[list[np.ndarray]]:
-    """The square pictures of a grid, with a line beneath or without, side pixels each there, taken from its file again: rows
+    """The square pictures of a grid, with lines beneath or without, side pixels each there, taken from its file again: rows
     of (side / shrink, side / shrink, 3). UserError where the file is no such grid."""
     figure = read_picture(file)
     left, top, _ = margins(columns, names, [side] * len(columns), title)
@@ -101,7 +101,8 @@ def cut(
         for a, b in zip(*pair, strict=True)
     )
     beneath = figure.shape[0] - bottom
-    if figure.shape[1:] != (right, 3) or beneath not in (0, GAP + LINE) or not all(same):
+    lines = beneath == 0 or (beneath > GAP and (beneath - GAP) % LINE == 0)
+    if figure.shape[1:] != (right, 3) or not lines or not all(same):
         raise UserError(f"{file}: not the sheet of these rows and prompts; run `dvc repro` of its study's report")
     return out
 

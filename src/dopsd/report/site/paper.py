@@ -54,10 +54,7 @@ HEADLINES = {  # a study's claims that the paper makes, too
         "dopsd-keeps-old-prompts",
         "states",
     ),
-    "domain-open": (
-        "dopsd-loses-it-where-captions-leave-much-open",
-        "dopsd-is-nearer-in-few-steps",
-    ),
+    "domain-open": ("dopsd-is-nearer-in-few-steps",),
     "continual": (
         "keeps-few-steps-after-three",
         "first-remains",

@@ -29,7 +29,7 @@ import torch
 import typer
 from makespan import GPUS, scheduled
 from random_study import CLASS, STUDY, cut, few, models, whole
-from step import DTYPE, GIB
+from step import DTYPE, GIB, synchronised
 
 from dopsd.backbones.pipeline import device as named_device
 from dopsd.stages import draw, fetch, prompts, step_size, train
@@ -61,9 +61,7 @@ class Clock:
     @staticmethod
     def now() -> float:
         """When all that was asked of this worker's GPU is done."""
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        return time.perf_counter()
+        return synchronised(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 
     def timed(self, name: str, function: Callable) -> Callable:
         """A function whose calls are noted under a name."""

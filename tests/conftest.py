@@ -6,6 +6,7 @@ What takes seconds to import is imported by the fixtures: the first process of p
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -144,3 +145,10 @@ def items(tmp_path):
         Image.new("RGB", size, colour).save(folder / f"{i}.png")
         (folder / f"{i}.txt").write_text("[V] outdoors")
     return own.read_pictures(folder, "my corgi", 64).items
+
+
+@pytest.fixture
+def benchmark(monkeypatch):
+    """A program of benchmarks/ as a module."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    return importlib.import_module

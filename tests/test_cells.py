@@ -1,6 +1,5 @@
 """The benchmark of a study's cells over several GPUs: what is scheduled, timed and put back (on two workers: tests/long)."""
 
-import importlib
 import json
 import shutil
 from pathlib import Path
@@ -13,13 +12,6 @@ from dopsd.support.files import read_json
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "benchmarks"
-
-
-@pytest.fixture
-def benchmark(monkeypatch):
-    """A program of benchmarks/ as a module."""
-    monkeypatch.syspath_prepend(FOLDER)
-    return importlib.import_module
 
 
 def test_the_gpu_that_is_free_first_takes_the_next_cell(benchmark):

@@ -1,6 +1,5 @@
 """The benchmarks of several GPUs: what is counted and predicted, on made-up rows (on two processes: tests/long)."""
 
-import importlib
 import json
 from pathlib import Path
 
@@ -9,13 +8,6 @@ from typer.testing import CliRunner
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "benchmarks"
-
-
-@pytest.fixture
-def benchmark(monkeypatch):
-    """A program of benchmarks/ as a module."""
-    monkeypatch.syspath_prepend(FOLDER)
-    return importlib.import_module
 
 
 def test_bytes_and_forwards_are_counted_as_rings_send_them(benchmark):

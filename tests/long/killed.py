@@ -60,7 +60,7 @@ class Trainings:
 
     def finish(self, work: str) -> dict[str, str]:
         """Let a training end -> the digest of each of its files."""
-        statuses = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in self.start(work)]
+        statuses = forks.wait(self.start(work))
         assert statuses == [0] * self.processes, statuses
         (log,) = (self.folder / work).glob(f"*/{LOG_FILE}")
         found = [f for f in sorted(log.parent.rglob("*")) if f.is_file() and f.name != TIME_FILE]
@@ -79,7 +79,7 @@ class Trainings:
             time.sleep(0.0005)
         for pid in random.Random(after).sample(pids, len(pids)):
             os.kill(pid, signal.SIGKILL)
-        statuses = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+        statuses = forks.wait(pids)
         if -signal.SIGKILL not in statuses:
             return "nothing"
         return "write" if writes() else "between"

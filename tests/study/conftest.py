@@ -9,8 +9,8 @@ import pytest
 
 @pytest.fixture
 def small_study(request, tmp_path, monkeypatch):
-    """small_study({file: what is in it}, fields of params.yaml's sections, ...) -> the params of the study, in whose folder the
-    test works."""
+    """small_study({file: what is in it}, fields of params.yaml's sections, ...) -> the params of the study, in whose folder
+    the test works."""
     import tiny
     import yaml
 

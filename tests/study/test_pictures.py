@@ -22,7 +22,7 @@ CHANGES = {
     "fetch": {"images": 3},
     "grid": {"references": ["untouched"], "trained": ["sft_1", "sft_2"], "concepts": ["beacon"], "seeds": [0]},
     "methods": {row: {"like": "sft", "label": row} for row in ROWS},
-    "step_size": {"given": {row: 1e-3 for row in ROWS}},
+    "step_size": {"given": dict.fromkeys(ROWS, 0.001)},
     "compare": {"method": "sft_1", "baseline": "sft_2"},
     "train": {"steps": 2, "checkpoints": []},
     "evaluate": {"nfe": [1, 2], "nfe_sweep": []},

@@ -47,7 +47,9 @@ def write_firsts(params: Params) -> None:
         manifest = paths.concept_set(concept) / "data.jsonl"
         items = read_set(manifest)
         if len(items) < numbers[-1]:
-            raise UserError(f"{manifest}: {len(items)} pictures, and {pictures.FILE} asks for {numbers[-1]}; take fewer")
+            raise UserError(
+                f"{manifest}: {len(items)} pictures, and {pictures.FILE} asks for {numbers[-1]}; take fewer"
+            )
         for n in numbers:
             write_set(items[:n], paths.concept_set(first(concept, n)))
 
@@ -65,7 +67,7 @@ class Pictures(Study):
 
 def all_stages(params: Params) -> dict[str, dict[str, Any]]:
     """What each stage of the study depends on, as `keys.all_stages`, with the rows' numbers."""
-    out, numbers = keys.all_stages(params), checked(params)
+    numbers, out = checked(params), keys.all_stages(params)
     out["fetch"]["code"] = code.digest(["dopsd.stages.fetch", "dopsd.study.pictures"])
     out["fetch"]["pictures"] = sorted(set(numbers.values()))
     out["train"]["pictures"] = numbers

@@ -3,8 +3,6 @@
 from pathlib import Path
 
 import pytest
-import tiny
-import yaml
 
 from dopsd.config.chains import SEEN
 from dopsd.config.params import load
@@ -40,24 +38,12 @@ CHANGES = {
 
 
 @pytest.fixture
-def written(request, tmp_path, monkeypatch):
+def written(small_study):
     """written(fields of chains.yaml, of params.yaml's sections some fields) -> the params of a tiny study, in whose folder
     the test works."""
-    root = request.config.rootpath
-    (tmp_path / "models").mkdir()
-    for model in (root / "models").glob("mini-*"):
-        (tmp_path / "models" / model.name).symlink_to(model)
-    monkeypatch.chdir(tmp_path)
 
     def write(chains=None, **sections):
-        tree = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
-        del tree["probe"], tree["miniature"]
-        for changes in ({k: v for k, v in tiny.STUDY.items() if k in tree}, CHANGES, sections):
-            for name, fields in changes.items():
-                tree[name] = tree[name] | fields
-        Path("params.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
-        Path("chains.yaml").write_text(yaml.safe_dump(CHAINS | (chains or {})), encoding="utf-8")
-        return load()
+        return small_study({"chains.yaml": CHAINS | (chains or {})}, CHANGES, sections)
 
     return write
 

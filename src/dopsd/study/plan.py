@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 from safetensors import SafetensorError, safe_open
 
-from dopsd.config import chains, runs
+from dopsd.config import chains, pictures, runs
 from dopsd.config.backbone import Backbone
 from dopsd.config.params import FILE, Params
 from dopsd.config.runs import Run
@@ -23,6 +23,7 @@ from dopsd.config.yaml import mapping
 from dopsd.study import grid
 from dopsd.study.continual import Continual
 from dopsd.study.grid import Cell
+from dopsd.study.pictures import Pictures
 from dopsd.study.pipeline import Drawing, Study
 from dopsd.study.store import CARD
 from dopsd.support import paths
@@ -51,8 +52,9 @@ def measured(folders: Iterable[Path]) -> float | None:
 
 
 def opened(params: Params) -> Study:
-    """The study of a folder: of chains where it has a chains.yaml."""
-    return Continual(params) if chains.FILE.exists() else Study(params)
+    """The study of a folder: of chains where it has a chains.yaml, of so many pictures a row where it has a pictures.yaml."""
+    kinds = {chains.FILE: Continual, pictures.FILE: Pictures}
+    return next((kind for file, kind in kinds.items() if file.exists()), Study)(params)
 
 
 def _training(study: Study, method: str, cells: list[tuple[Cell, float]]) -> tuple[Row, set[Path]]:

@@ -1,4 +1,4 @@
-"""The copies' instrument against pictures whose answer is known: the training pictures, however damaged, and fresh renders."""
+"""Copies, of pictures whose answer is known: the training pictures, however damaged, and fresh renders."""
 
 from pathlib import Path
 

@@ -56,8 +56,8 @@ class Copies:
     scores: ClassVar = {
         "copy_rank": Score(
             "as untouched",
-            "training prompts in other words: share of fresh renders of the same scene that are farther from the picture than "
-            "the training picture is; .5: no copy, 1: a copy",
+            "training pictures asked for in other words: share of fresh renders of that scene that are farther from what is "
+            "drawn than the training picture is; .5: no copy, 1: a copy",
             (REWRITE,),
             NEEDS,
         ),

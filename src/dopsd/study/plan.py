@@ -14,13 +14,14 @@ from typing import Any
 import pandas as pd
 from safetensors import SafetensorError, safe_open
 
-from dopsd.config import chains, runs
+from dopsd.config import chains, contexts, runs
 from dopsd.config.backbone import Backbone
 from dopsd.config.params import FILE, Params
 from dopsd.config.runs import Run
 from dopsd.config.train import Train
 from dopsd.config.yaml import mapping
 from dopsd.study import grid
+from dopsd.study.contexts import Contextual
 from dopsd.study.continual import Continual
 from dopsd.study.grid import Cell
 from dopsd.study.pipeline import Drawing, Study
@@ -51,7 +52,9 @@ def measured(folders: Iterable[Path]) -> float | None:
 
 
 def opened(params: Params) -> Study:
-    """The study of a folder: of chains where it has a chains.yaml."""
+    """The study of a folder: of chains where it has a chains.yaml, of contexts where it has a contexts.yaml."""
+    if contexts.FILE.exists():
+        return Contextual(params)
     return Continual(params) if chains.FILE.exists() else Study(params)
 
 
@@ -87,7 +90,7 @@ def plan(study: Study) -> list[Row]:
 
     A search of learning rates counts as the trainings that it is made of. Scoring runs no generator, so it has no forwards.
     """
-    p, rates, out = study.params, _rates(study), []
+    rates, out = _rates(study), []
     if not paths.PROMPTS.exists():
         raise UserError(
             f"{paths.PROMPTS}: missing; run `dvc repro prompts` first, which takes moments where no VLM writes"
@@ -99,7 +102,7 @@ def plan(study: Study) -> list[Row]:
         row, kept = _training(study, method, cells)
         out.append(row)
         finished |= kept
-    for method in p.grid.methods:
+    for method in study.drawers:
         out.append(_drawing(study, method, finished))
     return out
 

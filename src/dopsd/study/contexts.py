@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -142,10 +142,6 @@ class Contextual(Study):
 
     def _drawing(self, weights: Path | None, cell: Cell, todo: list[Sheet]) -> Keyed:
         return self.drawing(cell)
-
-    @property
-    def drawers(self) -> Sequence[str]:
-        return list(self.contexts.contexts)
 
     def drawings(self) -> Iterator[Drawing]:
         """What is drawn by the model."""

@@ -317,11 +317,6 @@ class Study:
         """The sheets that a cell draws."""
         return grid.drawings(self.params, cell, self._asked(cell.concept), self.shared)
 
-    @property
-    def drawers(self) -> Sequence[str]:
-        """The rows that draw."""
-        return self.params.grid.methods
-
     def drawings(self) -> Iterator[Drawing]:
         """All that is drawn."""
         for cell in grid.drawn(self.params.grid, self.shared):

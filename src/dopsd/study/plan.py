@@ -102,7 +102,7 @@ def plan(study: Study) -> list[Row]:
         row, kept = _training(study, method, cells)
         out.append(row)
         finished |= kept
-    for method in study.drawers:
+    for method in study.contexts.contexts if isinstance(study, Contextual) else study.params.grid.methods:
         out.append(_drawing(study, method, finished))
     return out
 

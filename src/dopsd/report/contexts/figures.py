@@ -14,12 +14,11 @@ from dopsd.evaluation.sheets import Sheet, kept
 from dopsd.report.along import Trainings
 from dopsd.report.cells import FIDELITY
 from dopsd.report.contexts.names import COLOURS, look
-from dopsd.report.contexts.tables import OWN, units, values
+from dopsd.report.contexts.tables import OWN, on, units, values
 from dopsd.report.figures import arms
 from dopsd.report.grids import TILE, picture_grid, tile
 from dopsd.report.layout import dressed, panels, placed, wrapped
 from dopsd.report.names import label, score_name
-from dopsd.report.scales import scale
 from dopsd.report.units import over_concepts
 from dopsd.study.grid import Cell, kind
 from dopsd.study.prompts import asked
@@ -29,8 +28,8 @@ from dopsd.world.scenes import NAMES
 TITLE = "What the untouched model draws, over what it is given"
 PANELS = {
     FIDELITY: "concept fidelity",
-    "adherence": "adherence to the rest of the prompt",
-    "leaks_added": "seen beside the concept and drawn,\nless the student's share",
+    "adherence": "adherence to the rest\nof the prompt",
+    "leaks_added": "drawn of the rest of the\npicture, less the student's",
     **{f"{OWN}{a}": f"its own {score_name(a)}" for a in NAMES},
     "blur_read": "blur, pixels",
     "contrast": "contrast (1 = renders)",
@@ -72,7 +71,7 @@ def _row(axes: Axes, k: int, row: str, trainings: Trainings, of: Contexts, score
     if not found:
         return 0
     each, how = units(trainings, row, score), look(of.contexts[row])
-    number = pd.DataFrame([over_concepts(found, scale(score))]).astype(float)
+    number = pd.DataFrame([over_concepts(found, on(score))]).astype(float)
     axes.plot(each, [k + 0.24] * len(each), ".", color=how["color"], alpha=0.5, markersize=3.5)
     axes.errorbar(number.value, [k - 0.08], xerr=arms(number), fmt="o", markersize=5, linewidth=1.7, **how)
     return len(each)

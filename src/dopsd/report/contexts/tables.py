@@ -18,6 +18,7 @@ import pandas as pd
 
 from dopsd.config.contexts import Contexts
 from dopsd.evaluation.leaks import LEAKS, OBEYS, OVERRULES
+from dopsd.evaluation.statistics import Scale
 from dopsd.report.along import LAST, Row, Trainings
 from dopsd.report.cells import FIDELITY, flat
 from dopsd.report.names import label, score_name
@@ -28,11 +29,13 @@ from dopsd.study.context_score import BY_CHANCE, SHOWN
 from dopsd.world.scenes import NAMES
 
 OWN, UNTOUCHED = "own_", "untouched"
+ALL, CHANCE, ADDED = "leaks", "leaks_by_chance", "leaks_added"
+SHARES = (ALL, CHANCE, OVERRULES, OBEYS)
 HEADLINE = {
     FIDELITY: "concept fidelity",
     "adherence": "adherence to the rest",
-    "leaks": "of the seen picture, beside the concept",
-    "leaks_by_chance": "the same by the student",
+    ALL: "of the seen picture, beside the concept",
+    CHANCE: "the same by the student",
     "blur_read": "blur, pixels",
     "contrast": "contrast (1 = renders)",
 }
@@ -41,11 +44,11 @@ LESS = {  # the differences that are shown: a score, and from whom
     (FIDELITY, "teacher"): "concept fidelity, less the teacher's",
     ("adherence", "student"): "adherence, less the student's",
     ("adherence", "teacher"): "adherence, less the teacher's",
-    ("leaks_added", ""): "of the seen picture, less the student's share",
+    (ADDED, ""): "of the seen picture, less the student's share",
 }
 TORN = {OVERRULES: "drawn as in the picture", OBEYS: "drawn as the prompt says"}
 SCORES = (
-    *(FIDELITY, SHOWN, *(f"{OWN}{a}" for a in NAMES), "adherence", "leaks", "leaks_by_chance", "leaks_added"),
+    *(FIDELITY, SHOWN, *(f"{OWN}{a}" for a in NAMES), "adherence", ALL, CHANCE, ADDED),
     *(f"{of}{LEAKS}{a}" for a in NAMES for of in ("", BY_CHANCE)),
     *(OVERRULES, OBEYS, "blur_read", "contrast", "steepness", "clip_i", "copying", "diversity"),
 )
@@ -59,7 +62,7 @@ def _leaks(row: Row) -> Row:
     if not both:
         return {}
     mine, chance = (fmean(row[f"{of}{LEAKS}{a}"] for a in both) for of in ("", BY_CHANCE))
-    return {"leaks": mine, "leaks_by_chance": chance, "leaks_added": mine - chance}
+    return {ALL: mine, CHANCE: chance, ADDED: mine - chance}
 
 
 def measured(long: pd.DataFrame, student: str, few: int) -> Trainings:
@@ -72,10 +75,17 @@ def measured(long: pd.DataFrame, student: str, few: int) -> Trainings:
     return Trainings(before | cells, (), FIDELITY, few, {})
 
 
+def on(score: str) -> Scale:
+    """The scale that a score's mean is taken on."""
+    if score == ADDED:
+        return "plain"
+    return "share" if score in SHARES or score.startswith((LEAKS, BY_CHANCE)) else scale(score)
+
+
 def values(rows: Mapping[Unit, Row], score: str) -> Values:
     """A score's values; {} where it is none of whole concepts, or one has no place on its scale."""
     found = whole({unit: row[score] for unit, row in rows.items() if score in row}, rows)
-    return {} if misfit(found.values(), scale(score)) else found
+    return {} if misfit(found.values(), on(score)) else found
 
 
 def _less(trainings: Trainings, context: str, other: str, score: str) -> list[float | None]:
@@ -94,7 +104,7 @@ def table(trainings: Trainings, rows: Sequence[str], contexts: Contexts) -> pd.D
     for score in SCORES:
         for row in rows:
             if found := values(trainings.last(row), score):
-                number = over_concepts(found, scale(score))
+                number = over_concepts(found, on(score))
                 less = [x for who in (contexts.student, contexts.teacher) for x in _less(trainings, row, who, score)]
                 known = (score, row, *(number[name] for name in ("n", "value", "low", "high")), *less)
                 out.append(dict(zip(COLUMNS, known, strict=True)))

@@ -40,6 +40,7 @@ FROM = {  # a page, and the pages that its numbers come from
     "studies/questions/README.md": (f"{QUESTIONS}/REPORT.md", f"{QUESTIONS}/CLAIMS.md"),
     **{f"studies/domain{which}/README.md": DOMAINS for which in ("", "-words", "-open")},
     "studies/continual/README.md": (f"{CONTINUAL}/REPORT.md",),
+    "studies/contexts/README.md": ("studies/contexts/reports/REPORT.md",),
 }
 
 

@@ -14,13 +14,14 @@ from typing import Any
 import pandas as pd
 from safetensors import SafetensorError, safe_open
 
-from dopsd.config import chains, pictures, runs
+from dopsd.config import chains, contexts, pictures, runs
 from dopsd.config.backbone import Backbone
 from dopsd.config.params import FILE, Params
 from dopsd.config.runs import Run
 from dopsd.config.train import Train
 from dopsd.config.yaml import mapping
 from dopsd.study import grid
+from dopsd.study.contexts import Contextual
 from dopsd.study.continual import Continual
 from dopsd.study.grid import Cell
 from dopsd.study.pictures import Pictures
@@ -52,8 +53,9 @@ def measured(folders: Iterable[Path]) -> float | None:
 
 
 def opened(params: Params) -> Study:
-    """The study of a folder: of chains where it has a chains.yaml, of so many pictures a row where it has a pictures.yaml."""
-    kinds = {chains.FILE: Continual, pictures.FILE: Pictures}
+    """The study of a folder: of chains where it has a chains.yaml, of contexts where it has a contexts.yaml, of so many pictures
+    a row where it has a pictures.yaml."""
+    kinds = {chains.FILE: Continual, contexts.FILE: Contextual, pictures.FILE: Pictures}
     return next((kind for file, kind in kinds.items() if file.exists()), Study)(params)
 
 
@@ -89,7 +91,7 @@ def plan(study: Study) -> list[Row]:
 
     A search of learning rates counts as the trainings that it is made of. Scoring runs no generator, so it has no forwards.
     """
-    p, rates, out = study.params, _rates(study), []
+    rates, out = _rates(study), []
     if not paths.PROMPTS.exists():
         raise UserError(
             f"{paths.PROMPTS}: missing; run `dvc repro prompts` first, which takes moments where no VLM writes"
@@ -101,7 +103,7 @@ def plan(study: Study) -> list[Row]:
         row, kept = _training(study, method, cells)
         out.append(row)
         finished |= kept
-    for method in p.grid.methods:
+    for method in study.contexts.contexts if isinstance(study, Contextual) else study.params.grid.methods:
         out.append(_drawing(study, method, finished))
     return out
 

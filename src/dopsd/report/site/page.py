@@ -11,7 +11,7 @@ import jinja2
 import pandas as pd
 from PIL import Image
 
-from dopsd.config import runs
+from dopsd.config import contexts, runs
 from dopsd.report import claimed, claims_page, continual, front, miniature, page, reported, sections
 from dopsd.report.grids import TILE
 from dopsd.report.names import label
@@ -249,8 +249,8 @@ def missing(studies: Mapping[str, Study]) -> dict[str, dict[str, str]]:
 
 
 def write() -> str:
-    """The page's text."""
-    studies = found()
+    """The page's text. A study of contexts has no section of it: its tables are of another kind."""
+    studies = {name: study for name, study in found().items() if not (study.folder / contexts.FILE).exists()}
     if not studies:
         raise UserError("reports/claims.json: missing; run `dvc repro`")
     main, sample = studies.get(MAIN) or next(iter(studies.values())), studies.get(SAMPLE)

@@ -53,8 +53,7 @@ def measured(folders: Iterable[Path]) -> float | None:
 
 
 def opened(params: Params) -> Study:
-    """The study of a folder: of chains where it has a chains.yaml, of contexts where it has a contexts.yaml, of so many pictures
-    a row where it has a pictures.yaml."""
+    """The study of a folder: of chains, of contexts, or of so many pictures a row, where it has a file that says so."""
     kinds = {chains.FILE: Continual, contexts.FILE: Contextual, pictures.FILE: Pictures}
     return next((kind for file, kind in kinds.items() if file.exists()), Study)(params)
 

@@ -19,6 +19,13 @@ FULL, QUESTIONS = "studies/full/reports", "studies/questions/reports"
 DOMAIN, CONTINUAL = "studies/domain/reports", "studies/continual/reports"
 WORDS, OPEN = "studies/domain-words/reports", "studies/domain-open/reports"
 DOMAINS = tuple(f"{reports}/{page}" for reports in (DOMAIN, WORDS, OPEN) for page in ("REPORT.md", "tables/summary.md"))
+LATER = {
+    name: (f"studies/{name}/reports/REPORT.md", f"studies/{name}/reports/CLAIMS.md", *more)
+    for name, *more in (
+        *((name, f"studies/{name}/reports/tables/summary.md") for name in ("rewrites", "eight", "base", "pictures")),
+        ("contexts",),
+    )
+}
 FROM = {  # a page, and the pages that its numbers come from
     "README.md": (
         "reports/REPORT.md",
@@ -27,6 +34,7 @@ FROM = {  # a page, and the pages that its numbers come from
         f"{QUESTIONS}/REPORT.md",
         *DOMAINS,
         f"{CONTINUAL}/REPORT.md",
+        *(page for pages in LATER.values() for page in pages),
     ),
     "docs/ERRATA.md": (f"{FULL}/CLAIMS.md", f"{QUESTIONS}/CLAIMS.md", f"{QUESTIONS}/REPORT.md", "reports/REPORT.md"),
     "docs/letter-to-the-authors.md": (
@@ -35,12 +43,13 @@ FROM = {  # a page, and the pages that its numbers come from
         f"{QUESTIONS}/CLAIMS.md",
         *DOMAINS,
         f"{CONTINUAL}/REPORT.md",
+        *(page for pages in LATER.values() for page in pages),
         "reports/REPORT.md",
     ),
     "studies/questions/README.md": (f"{QUESTIONS}/REPORT.md", f"{QUESTIONS}/CLAIMS.md"),
     **{f"studies/domain{which}/README.md": DOMAINS for which in ("", "-words", "-open")},
     "studies/continual/README.md": (f"{CONTINUAL}/REPORT.md",),
-    "studies/contexts/README.md": ("studies/contexts/reports/REPORT.md",),
+    **{f"studies/{name}/README.md": pages for name, pages in LATER.items()},
 }
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
+import joblib
 import typer
 
 from dopsd.stages._run import run
@@ -76,7 +77,9 @@ def main(
 ) -> None:
     """Write reports/notebooks/<name>.ipynb, and remove those whose notebook is gone."""
     os.environ |= QUIET | ONE_THREAD
-    made = {EXECUTED / f.name: executed(f) for f in chosen(name)}
+    files = chosen(name)
+    texts = joblib.Parallel(joblib.cpu_count())(joblib.delayed(executed)(f) for f in files)
+    made = {EXECUTED / f.name: text for f, text in zip(files, cast(list[str], texts), strict=True)}
     for file in EXECUTED.glob("*"):
         if not (NOTEBOOKS / file.name).exists():
             file.unlink()

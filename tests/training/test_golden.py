@@ -25,7 +25,7 @@ STEPS, DECAY = 20, 0.8  # of the teacher: 98.8 % of its first weights are gone a
 
 # Relative, for every number of every step. What only changes how sums are rounded (two threads, no vector instructions,
 # SSE or AVX2, no oneDNN, parts of a batch, its order turned, all weights moved by their last bit) moved the curves by 5e-5 at
-# most; an adapter that is trained on another processor moves the curve above it by 4e-3, so that one is `drawn`. Of 28
+# most; an adapter that is trained on another processor moves the curve above it by 4e-3, so it is `drawn`. Of 28
 # faults put in by hand 27 are seen, the least of them (a decay of .81) by 2.6e-2; a weight decay of .01 is not.
 TOLERANCE = 1e-3
 

@@ -59,7 +59,22 @@ def test_one_file_of_numbers_is_compared_between_commits():
 
 
 @pytest.mark.parametrize(
-    "study", [".", "full", "pilot", "questions", "domain", "domain-words", "domain-open", "continual", "contexts"]
+    "study",
+    [
+        ".",
+        "full",
+        "pilot",
+        "questions",
+        "rewrites",
+        "eight",
+        "base",
+        "pictures",
+        "contexts",
+        "domain",
+        "domain-words",
+        "domain-open",
+        "continual",
+    ],
 )
 def test_what_a_study_has_written_is_what_its_pipeline_says_that_it_writes(study):
     """A file that is no output is neither checked out nor seen to be missing. Also of an output that is not written."""

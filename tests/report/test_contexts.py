@@ -139,10 +139,10 @@ def test_the_ledger_says_that_nothing_is_trained(monkeypatch):
     assert page.asks(params) == "12 prompts x 2 noises a concept and few-step model"
 
 
-def test_the_page_of_all_studies_leaves_it_out(monkeypatch):
+def test_the_page_of_all_studies_does_not_open_with_it(monkeypatch):
     monkeypatch.chdir(ROOT)
     mine = studies.opened(Path("studies/contexts"))
     assert mine is not None and mine.devices() == "cpu" and mine.units == "concepts"
     monkeypatch.setattr(site, "found", lambda: {"contexts": mine})
-    with pytest.raises(UserError, match="missing; run `dvc repro`"):  # it has nothing else to show here
+    with pytest.raises(UserError, match="missing; run `dvc repro`"):  # no methods are compared in it
         site.write()

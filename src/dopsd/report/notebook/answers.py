@@ -12,7 +12,7 @@ from dopsd.report.miniature import spelled
 from dopsd.report.names import label
 from dopsd.report.notebook import pictures, tables
 from dopsd.report.notebook.record import Known, on_record, say
-from dopsd.report.site import opening
+from dopsd.report.site import contexts, opening
 from dopsd.report.site.opening import Answered, Question, Said
 from dopsd.report.site.studies import Study, command
 from dopsd.report.tables import lines
@@ -39,7 +39,7 @@ def answer(of: Known, *ids: str, asks: str = "") -> None:
     question = (known or Question(asks, ids))._replace(**{"asks": asks} if asks else {})
     if isinstance(of, Path):
         return say(f"*{question.asks}* **Not on record here.** `{command(of)}` runs the study that asks it.")
-    with of.called():
+    with contexts.called(of):
         _say(of, opening.answer(of, question))
 
 

@@ -11,7 +11,7 @@ from typing import Concatenate, ParamSpec
 import pandas as pd
 from IPython.display import Markdown, display
 
-from dopsd.report.site import studies
+from dopsd.report.site import contexts, studies
 from dopsd.report.site.studies import Study, command
 from dopsd.support.errors import UserError
 
@@ -53,7 +53,7 @@ def on_record(show: Callable[Concatenate[Study, P], None]) -> Callable[Concatena
     def shown(of: Known, *args: P.args, **kwargs: P.kwargs) -> None:
         if isinstance(of, Path):
             return say_absent(of)
-        with of.called():
+        with contexts.called(of):
             show(of, *args, **kwargs)
 
     return shown

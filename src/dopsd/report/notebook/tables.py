@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from dopsd.config import contexts
 from dopsd.report import claimed, front, miniature, page, sections
+from dopsd.report.contexts import tables as of_contexts
 from dopsd.report.names import label
 from dopsd.report.notebook.record import on_record, say, table_of
-from dopsd.report.site import captions, opening
+from dopsd.report.site import captions, copies, opening
 from dopsd.report.site import words as site_words
 from dopsd.report.site.studies import Study
 from dopsd.support.files import read_json
@@ -45,6 +47,30 @@ def matched(of: Study) -> None:
         "At equal fidelity: for each concept and seed, where both methods first reach the highest fidelity that both reach, "
         f"in {evaluate.few} steps. Differences are paired; intervals are 95 %. {captions.unit(of)} "
         f"Numbers: `{of.file('tables/pairs.csv')}`."
+    )
+
+
+@on_record
+def copied(of: Study) -> None:
+    """Show who draws training pictures by heart, of a study that asks for them again."""
+    say(copies.table(of, table_of(of, "summary")))
+    say(
+        "Asked for a training picture in words that no training caption has: the share of fresh renders of its scene, "
+        "equal in every word, that are farther from what is drawn than the training picture is; .5 where it is any one of "
+        f"them, 1 for a copy. Means with 95 % intervals, in {of.params.evaluate.few} steps. {captions.last(of)}. "
+        f"{captions.unit(of)} Numbers: `{of.file('tables/summary.csv')}`."
+    )
+
+
+@on_record
+def given(of: Study) -> None:
+    """Show what the untouched model draws, a row a context, of a study of contexts."""
+    say(of_contexts.headline(table_of(of, "contexts"), list(contexts.load(of.folder / contexts.FILE).contexts)))
+    say(
+        f"Nothing is trained: new scenes by the untouched model in {of.params.evaluate.few} steps, a row a context. *Of the "
+        "seen picture, beside the concept*: of what is none of the concept's own and is left open by the prompt, the "
+        "share that is drawn as the seen picture has it. Means with 95 % intervals over the concepts, "
+        f"few-step models averaged first. Numbers: `{of.file('tables/contexts.csv')}`."
     )
 
 

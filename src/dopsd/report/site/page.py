@@ -11,12 +11,12 @@ import jinja2
 import pandas as pd
 from PIL import Image
 
-from dopsd.config import contexts, runs
+from dopsd.config import runs
 from dopsd.report import claimed, claims_page, continual, front, miniature, page, reported, sections
 from dopsd.report.grids import TILE
 from dopsd.report.names import label
 from dopsd.report.sheets import SAID
-from dopsd.report.site import captions, images, opening, paper, places, render, words
+from dopsd.report.site import captions, contexts, copies, images, opening, paper, places, render, words
 from dopsd.report.site.columns import EYE, SAYS, SUMMARY, as_reported, table
 from dopsd.report.site.images import Sheet, Strip
 from dopsd.report.site.studies import STUDIES, Study, command, found, relative
@@ -33,6 +33,11 @@ MAIN, SAMPLE = "full", "sample"  # the study that the opening is answered by, an
 SMALLER = (SAMPLE, "pilot")  # studies of what the main one asks, on fewer concepts
 LATER = {  # of studies/: what their sections are about
     "questions": "D-OPSD's own questions: who the teacher is, the loss, K, the rank, whose states, whose targets",
+    "rewrites": "Training pictures asked for again, in other words: who draws them by heart?",
+    "eight": "Trained with a roll-out of four steps, drawn in eight, as the paper's few-step models are",
+    "base": "Off the few-step case: the same methods on the undistilled base, which stands for both few-step models",
+    "pictures": "How many training pictures does each method need?",
+    "contexts": "What the teacher is given: the untouched model over its contexts",
     "domain": "Full fine-tuning on a domain of many pictures (the paper's Table 2)",
     "domain-words": "Full fine-tuning on domains that words can say, so that the teacher sees them",
     "domain-open": "Full fine-tuning with captions that leave much open",
@@ -101,7 +106,8 @@ def ledger(study: Study) -> list[dict[str, Any]]:
 
 def of_study(study: Study) -> dict[str, Any]:
     """What the page says of any study that has been run."""
-    with study.called():
+    asked = contexts.of(study)
+    with contexts.called(study):
         claims = ledger(study)
         told = {
             "study": study,
@@ -116,6 +122,8 @@ def of_study(study: Study) -> dict[str, Any]:
             "ledger": claims,
             "compared": {m: label(m) for m in (study.params.compare.method, study.params.compare.baseline)},
         }
+        if asked:
+            return told | contexts.section(study, asked)
         return told | (_chained(study) if study.chained else _compared(study))
 
 
@@ -147,6 +155,7 @@ def _compared(study: Study) -> dict[str, Any]:
         "questions": captions.questions(study),
         "summary": table(study, sections.summary(summary, compared, few), SUMMARY),
         "matched": table(study, matched),
+        "copies": table(study, copies.table(study, summary)),
         "every": table(study, every, SUMMARY if study.name == MAIN else (*SUMMARY, SAYS)),
         "costs": table(study, sections.costs_markdown(costs, params.compare.baseline)),
         "front": [] if beside is None else front.in_words(beside),
@@ -249,11 +258,12 @@ def missing(studies: Mapping[str, Study]) -> dict[str, dict[str, str]]:
 
 
 def write() -> str:
-    """The page's text. A study of contexts has no section of it: its tables are of another kind."""
-    studies = {name: study for name, study in found().items() if not (study.folder / contexts.FILE).exists()}
-    if not studies:
+    """The page's text."""
+    studies = found()
+    first = next((study for study in studies.values() if not contexts.of(study)), None)  # one that compares methods
+    if first is None:
         raise UserError("reports/claims.json: missing; run `dvc repro`")
-    main, sample = studies.get(MAIN) or next(iter(studies.values())), studies.get(SAMPLE)
+    main, sample = studies.get(MAIN) or first, studies.get(SAMPLE)
     params = main.params
     with main.called():
         answers = opening.answers(main)

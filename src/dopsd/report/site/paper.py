@@ -39,6 +39,23 @@ HEADLINES = {  # a study's claims that the paper makes, too
         "fast-average-keeps-less",
         "x0-is-faster",
     ),
+    "rewrites": (
+        "baseline-copies",
+        "method-copies-not",
+        "pso-copies-rewritten",
+    ),
+    "eight": (
+        "baseline-fogs-in-eight",
+        "method-keeps-contrast-in-eight",
+        "states-in-eight",
+    ),
+    "base": ("no-few-steps-to-lose",),
+    "pictures": ("dopsd-keeps-few-steps-on-one",),
+    "contexts": (
+        "picture-teaches",
+        "target-keeps-contrast",
+        "target-stays-sharp",
+    ),
     "domain": (
         "sft-loses-the-domain-in-few-steps",
         "dopsd-keeps-the-domain-in-few-steps",
@@ -75,6 +92,7 @@ HEADLINES = {  # a study's claims that the paper makes, too
         "pso-forgets-the-prompt",
     ),
 }
+OTHER_MODEL = ("base",)  # studies of a model that the paper's tables do not have
 NOT_RUN = {  # a study whose table stands in the paper: which that is, and the score that is told where it has not been run
     "domain": ("full", "domain_frechet"),
     "zimage": ("lora, pictures", "reward"),
@@ -124,7 +142,8 @@ def _rows(record: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _line(study: Study, record: Mapping[str, Any], seen: Mapping[str, str]) -> Line:
-    given = numbers(reported.which(study.params), record["score"], _rows(record))
+    known = study.name not in OTHER_MODEL
+    given = numbers(reported.which(study.params), record["score"], _rows(record)) if known else ""
     unit = SCORES.get(record["score"], score_name(record["score"]))
     where = f"{places.place(record['score'])}; {PLACES[record['at']]}; {record['n_units']} {study.units}"
     return Line(

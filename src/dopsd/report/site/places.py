@@ -6,6 +6,7 @@ from dopsd.report.names import SCORES, score_label
 from dopsd.report.sections import COSTS, SHORT
 
 SCENES, ORDINARY = "new scenes", "ordinary prompts"
+ASKED, OF_ASKED = "training pictures in other words", "copy_"  # and what its scores' names begin with
 OF_ORDINARY = ("retention_", "leakage", "quality_", "few_step_", "gap_growth_")  # what their scores' names begin with
 FEW, MANY, BOTH = "few steps", "many guided steps", "few steps beside many guided ones"
 RENDERS = {"contrast": "contrast over renders"}  # that the claims' is over the described row's is said where it stands
@@ -13,7 +14,7 @@ RENDERS = {"contrast": "contrast over renders"}  # that the claims' is over the 
 
 def place(score: str) -> str:
     """Of which prompts a score is, in which steps: "new scenes, few steps"."""
-    prompts = ORDINARY if score.startswith(OF_ORDINARY) else SCENES
+    prompts = ORDINARY if score.startswith(OF_ORDINARY) else ASKED if score.startswith(OF_ASKED) else SCENES
     both = score.startswith(("few_step_", "gap_growth_", "new_gap_"))
     return f"{prompts}, {BOTH if both else MANY if score.startswith('guided_') else FEW}"
 

@@ -78,7 +78,7 @@ def main(
     """Write reports/notebooks/<name>.ipynb, and remove those whose notebook is gone."""
     os.environ |= QUIET | ONE_THREAD
     files = chosen(name)
-    texts = joblib.Parallel(joblib.cpu_count())(joblib.delayed(executed)(f) for f in files)
+    texts = joblib.Parallel(min(joblib.cpu_count(), len(files)) or 1)(joblib.delayed(executed)(f) for f in files)
     made = {EXECUTED / f.name: text for f, text in zip(files, cast(list[str], texts), strict=True)}
     for file in EXECUTED.glob("*"):
         if not (NOTEBOOKS / file.name).exists():

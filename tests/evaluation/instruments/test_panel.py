@@ -36,7 +36,7 @@ def test_every_file_is_an_instrument_that_says_what_its_scores_mean():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"microscope": {}}, r"instruments\.microscope: no such instrument; known: blur, clip, dino"),
+        ({"microscope": {}}, r"instruments\.microscope: no such instrument; known: blur, clip, copies, dino"),
         ({"reader": {"modle": "x"}}, r"instruments\.reader\.modle: unknown; did you mean 'model'\?"),
         (
             {"frechet": {"features": "dino"}},

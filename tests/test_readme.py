@@ -19,13 +19,14 @@ FULL, QUESTIONS = "studies/full/reports", "studies/questions/reports"
 DOMAIN, CONTINUAL = "studies/domain/reports", "studies/continual/reports"
 WORDS, OPEN = "studies/domain-words/reports", "studies/domain-open/reports"
 DOMAINS = tuple(f"{reports}/{page}" for reports in (DOMAIN, WORDS, OPEN) for page in ("REPORT.md", "tables/summary.md"))
-LATER = {
-    name: (f"studies/{name}/reports/REPORT.md", f"studies/{name}/reports/CLAIMS.md", *more)
-    for name, *more in (
-        *((name, f"studies/{name}/reports/tables/summary.md") for name in ("rewrites", "eight", "base", "pictures")),
-        ("contexts",),
+LATER = {  # each study's own pages
+    name: tuple(f"studies/{name}/reports/{page}" for page in ("REPORT.md", "CLAIMS.md", *more))
+    for name, more in (
+        *((name, ("tables/summary.md",)) for name in ("rewrites", "eight", "base", "pictures")),
+        ("contexts", ()),
     )
 }
+OF_LATER = tuple(page for pages in LATER.values() for page in pages)
 FROM = {  # a page, and the pages that its numbers come from
     "README.md": (
         "reports/REPORT.md",
@@ -34,7 +35,7 @@ FROM = {  # a page, and the pages that its numbers come from
         f"{QUESTIONS}/REPORT.md",
         *DOMAINS,
         f"{CONTINUAL}/REPORT.md",
-        *(page for pages in LATER.values() for page in pages),
+        *OF_LATER,
     ),
     "docs/ERRATA.md": (f"{FULL}/CLAIMS.md", f"{QUESTIONS}/CLAIMS.md", f"{QUESTIONS}/REPORT.md", "reports/REPORT.md"),
     "docs/letter-to-the-authors.md": (
@@ -43,7 +44,7 @@ FROM = {  # a page, and the pages that its numbers come from
         f"{QUESTIONS}/CLAIMS.md",
         *DOMAINS,
         f"{CONTINUAL}/REPORT.md",
-        *(page for pages in LATER.values() for page in pages),
+        *OF_LATER,
         "reports/REPORT.md",
     ),
     "studies/questions/README.md": (f"{QUESTIONS}/REPORT.md", f"{QUESTIONS}/CLAIMS.md"),

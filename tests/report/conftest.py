@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from made_up import CONCEPTS, METHODS, SEEDS, TRAINED, cells_of
+from pages import PAGE, Read
 from PIL import Image
 
 from dopsd.config.params import load
@@ -21,6 +22,12 @@ FULL = Path(__file__).parents[2] / "studies" / "full" / "params.yaml"
 @pytest.fixture
 def cells():
     return cells_of()
+
+
+@pytest.fixture(scope="session")
+def shipped():
+    """The committed page, read."""
+    return Read(PAGE.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="session")

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from dopsd.config import claims as asked_of
-from dopsd.config.params import Params, load
+from dopsd.config.params import Params
 from dopsd.evaluation.seen import KNOWN
 from dopsd.report import answers, claims, grids
 from dopsd.report import page as pages
@@ -16,12 +13,12 @@ from dopsd.report.contexts import figures, page, tables
 from dopsd.report.contexts.names import called
 from dopsd.report.site.studies import here
 from dopsd.stages import keys
+from dopsd.stages._parts import command
 from dopsd.stages._run import run
 from dopsd.stages.report import write_claims
 from dopsd.study import grid
 from dopsd.study.contexts import Contextual, all_stages
 from dopsd.support import paths, sealed
-from dopsd.support.errors import UserError, nearest
 from dopsd.support.files import read_table, write_csv, write_text
 
 REPORT = Path("reports/REPORT.md")
@@ -71,13 +68,7 @@ PARTS = {
     "evaluate": lambda params: Contextual(params).evaluate(),
     "report": report,
 }
-
-
-def main(part: Annotated[str, typer.Argument(help=f"one of {', '.join(PARTS)}")]) -> None:
-    """Bring the outputs of one stage up to date, in a study with a contexts.yaml."""
-    if part not in PARTS:
-        raise UserError(f"unknown stage {part!r}{nearest(part, PARTS)}")
-    PARTS[part](load())
+main = command(PARTS)
 
 
 if __name__ == "__main__":

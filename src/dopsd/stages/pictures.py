@@ -4,17 +4,14 @@ study."""
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from dopsd.config import pictures
-from dopsd.config.params import Params, load
+from dopsd.config.params import Params
 from dopsd.stages import fetch, keys
 from dopsd.stages import report as standard
+from dopsd.stages._parts import command
 from dopsd.stages._run import run
 from dopsd.study.pictures import Pictures, all_stages, write_firsts
-from dopsd.support.errors import UserError, nearest
 from dopsd.support.files import write_text
 from dopsd.support.text import read_text
 
@@ -43,13 +40,7 @@ PARTS = {
     "train": lambda params: Pictures(params).train(),
     "report": lambda _: report(),
 }
-
-
-def main(part: Annotated[str, typer.Argument(help=f"one of {', '.join(PARTS)}")]) -> None:
-    """Bring the outputs of one stage up to date, in a study with a pictures.yaml."""
-    if part not in PARTS:
-        raise UserError(f"unknown stage {part!r}{nearest(part, PARTS)}")
-    PARTS[part](load())
+main = command(PARTS)
 
 
 if __name__ == "__main__":

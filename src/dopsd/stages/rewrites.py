@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-import typer
 from matplotlib.figure import Figure
 
 from dopsd import objectives
-from dopsd.config.params import Params, load
+from dopsd.config.params import Params
 from dopsd.evaluation import by_rewrites, by_world, rows
 from dopsd.evaluation.rows import NEW, REWRITE
 from dopsd.evaluation.sheets import Sheet, kept
@@ -20,13 +18,14 @@ from dopsd.report.names import called_as_in, label
 from dopsd.sets.jsonl import read_set
 from dopsd.stages import keys
 from dopsd.stages import report as standard
+from dopsd.stages._parts import command
 from dopsd.stages._run import run
 from dopsd.study import code
 from dopsd.study.grid import Cell, fetched, scored
 from dopsd.study.keys import all_stages, panel
 from dopsd.study.prompts import asked, seeds_of
 from dopsd.support import paths
-from dopsd.support.errors import UserError, nearest
+from dopsd.support.errors import UserError
 from dopsd.support.pictures import from_pil
 from dopsd.world.concepts import load_training
 
@@ -97,13 +96,7 @@ def depends(params: Params) -> dict[str, dict]:
 
 
 PARTS = {"keys": lambda params: keys.write(depends(params)), "prompts": write, "report": report}
-
-
-def main(part: Annotated[str, typer.Argument(help=f"one of {', '.join(PARTS)}")]) -> None:
-    """Bring the outputs of one stage up to date."""
-    if part not in PARTS:
-        raise UserError(f"unknown stage {part!r}{nearest(part, PARTS)}")
-    PARTS[part](load())
+main = command(PARTS)
 
 
 if __name__ == "__main__":

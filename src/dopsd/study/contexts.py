@@ -16,7 +16,6 @@ from dopsd.config.contexts import Context, Contexts
 from dopsd.config.params import Params
 from dopsd.evaluation import scores
 from dopsd.evaluation.rows import NEW, Row, of_kind
-from dopsd.evaluation.scores import Drawn
 from dopsd.evaluation.seen import KNOWN
 from dopsd.evaluation.sheets import Sheet
 from dopsd.study import code, grid, keys
@@ -143,25 +142,23 @@ class Contextual(Study):
     def _drawing(self, weights: Path | None, cell: Cell, todo: list[Sheet]) -> Keyed:
         return self.drawing(cell)
 
+    def todo(self, cell: Cell) -> list[Sheet]:
+        return [self.sheet]
+
     def drawings(self) -> Iterator[Drawing]:
         """What is drawn by the model."""
         for cell in (c for c in self.cells() if c.method not in KNOWN):
-            yield Drawing(cell, cell, [self.sheet], None)
+            yield Drawing(cell, cell, self.todo(cell), None)
 
     def draw(self) -> None:
         """What every context draws, and the known pictures, to samples/cells/<context>/<concept>/<seed>."""
         cells = {cell: self.drawing(cell) for cell in self.cells()}
         self._published("draw", cells, paths.samples, paths.PICTURES_OF_CELLS)
 
-    def _pictures(self, cell: Cell) -> Drawn:
-        if not (folder := paths.samples(*cell)).is_dir():
-            raise UserError(f"{folder}: no pictures; run `dvc repro draw`")
-        return Drawn(folder, [self.sheet])
-
     def scoring(self, cell: Cell) -> Keyed:
         """A cell's scores."""
         name, concept, seed = cell
-        drawn, student = (self._pictures(cell._replace(method=m)) for m in (name, self.contexts.student))
+        drawn, student = (self._drawn(cell._replace(method=m)) for m in (name, self.contexts.student))
         context = self.contexts.contexts.get(name)
         sees = context.sees if context else None
         pictures = [content(d.folder, (CARD,)) for d in (drawn, student)]

@@ -4,10 +4,10 @@
     python benchmarks/step.py --model zimage --size 1024 --out step.json      # full size, random weights, on a GPU
 
 Every form of the step runs in one process on the same inputs, one after another; a ratio is of the medians of their rounds.
-`reference` does what is known of the paper's release: one backward over the sum of all K states, text encoder and VLM
-resident and run at every step, the target encoded by the VAE and not used, checkpointing on. The other forms are this
-project's own loop (`dopsd.training.loop.Training`) on the shipped preset, opened from disk as users open theirs, with
-the options in their names.
+`reference` does what is known of the paper's release: one backward over the sum of all K states, the encoders resident and
+run at every step (`Encoders`), checkpointing on. The other forms are this project's own loop
+(`dopsd.training.loop.Training`) on the shipped preset, opened from disk as users open theirs, with the options in their
+names.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Annotated, Any
 import torch
 import torch.nn.functional as F
 import typer
-from diffusers import AutoencoderKL, FlowMatchEulerDiscreteScheduler
+from diffusers import FlowMatchEulerDiscreteScheduler
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Qwen3Config, Qwen3Model
 
@@ -41,13 +41,22 @@ DTYPE = {"cuda": "bfloat16", "cpu": "float32"}
 GIB = 2**30
 TINY = {"dim": 64, "n_layers": 4, "n_refiner_layers": 1, "n_heads": 2, "n_kv_heads": 2, "cap_feat_dim": 64}
 TINY |= {"axes_dims": [8, 12, 12], "axes_lens": [2048, 512, 512], "in_channels": 16}
+TINY_KLEIN = {"num_layers": 2, "num_single_layers": 2, "num_attention_heads": 4, "joint_attention_dim": 192}
+TINY_KLEIN |= {"attention_head_dim": 16, "axes_dims_rope": [4, 4, 4, 4]}
+TINY_KREA = {"num_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 128}
+TINY_KREA |= {"attention_head_dim": 16, "axes_dims_rope": [4, 6, 6], "timestep_embed_dim": 16, "num_text_layers": 3}
+TINY_KREA |= {"text_hidden_dim": 64, "text_intermediate_size": 128}
+TINY_KREA |= {"text_num_attention_heads": 2, "text_num_key_value_heads": 2}
 KLEIN_4B = {"num_layers": 5, "num_single_layers": 20, "num_attention_heads": 24, "joint_attention_dim": 7680}
 KLEIN_9B = {"num_layers": 8, "num_single_layers": 24, "num_attention_heads": 32, "joint_attention_dim": 12288}
 MODELS = {  # the preset that is timed, and the transformer's sizes
     "tiny-zimage": ("zimage", TINY),
+    "tiny-klein": ("klein-4b", TINY_KLEIN | {"guidance_embeds": False}),
+    "tiny-krea": ("krea", TINY_KREA),
     "zimage": ("zimage", {"axes_lens": [2048, 512, 512]}),
     "klein-4b": ("klein-4b", KLEIN_4B | {"guidance_embeds": False}),
     "klein-9b": ("klein-9b", KLEIN_9B | {"guidance_embeds": False}),
+    "krea": ("krea", {}),  # diffusers' own defaults: 12.8 B
 }
 OPTIONS = {  # in a form's name -> changes to the preset
     "compiled": "backbone.compile_blocks=true",
@@ -60,9 +69,17 @@ OPTIONS = {  # in a form's name -> changes to the preset
 }
 TEXT = {"hidden_size": 2560, "intermediate_size": 9728, "num_hidden_layers": 36, "vocab_size": 151936}  # Qwen3-4B
 TEXT |= {"num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128}
+TEXT_9B = TEXT | {"hidden_size": 4096, "intermediate_size": 12288}  # Qwen3-8B, klein-9B's
 TINY_TEXT = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4, "vocab_size": 1000}
 TINY_TEXT |= {"num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 32}
 BLOCKS = {"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}
+SMALL = {"block_out_channels": (16, 32, 32, 32), "norm_num_groups": 16}
+LARGE = {"block_out_channels": (128, 256, 512, 512), "norm_num_groups": 16}
+VAES = {  # by backbone: sizes of a small one and of one that is timed; diffusers' defaults where nothing is said
+    "zimage": (BLOCKS | SMALL, BLOCKS | LARGE, {"latent_channels": 16, "shift_factor": 0.1}),
+    "klein": (BLOCKS | SMALL, {}, {}),
+    "krea": ({"base_dim": 8, "num_res_blocks": 1}, {}, {}),
+}
 
 
 def synchronised(device: torch.device) -> float:
@@ -83,19 +100,29 @@ def made(build: Callable[[], Any], device: torch.device, dtype: torch.dtype) -> 
         torch.set_default_dtype(before)
 
 
+def vae(model: str, small: bool) -> Any:
+    """The model's autoencoder with random weights, with the latents that its transformer reads."""
+    backbone = load_preset(MODELS[model][0]).backbone
+    little, whole, shape = VAES[backbone.name]
+    return kind(backbone).vae_class(**(little if small else whole), **shape)
+
+
 def random_model(model: str, folder: Path, device: torch.device, dtype: torch.dtype) -> str:
-    """A pipeline's folder (transformer, VAE, scheduler) with random weights, written once -> its path."""
+    """A pipeline's folder (transformer, a small VAE, scheduler, index) with random weights, written once -> its path."""
     where = folder / model
-    if not (where / "scheduler").exists():
+    if not (where / "model_index.json").exists():  # written last
         preset, config = MODELS[model]
         cls = kind(load_preset(preset).backbone)
         torch.manual_seed(0)
-        made(lambda: cls.transformer_class(**config), device, dtype).save_pretrained(where / "transformer")
-        sizes = {"block_out_channels": (16, 32, 32, 32), "norm_num_groups": 16}
-        own = {"latent_channels": 16, "shift_factor": 0.1} if preset == "zimage" else {}
-        cls.vae_class(**BLOCKS, **sizes, **own).save_pretrained(where / "vae")
+        transformer = made(lambda: cls.transformer_class(**config), device, dtype)
+        transformer.save_pretrained(where / "transformer")
+        vae(model, small=True).save_pretrained(where / "vae")
         scheduler = FlowMatchEulerDiscreteScheduler(1000, shift=3.0, use_dynamic_shifting=preset != "zimage")
         scheduler.save_pretrained(where / "scheduler")
+        index: dict[str, Any] = {"_class_name": cls.pipeline.__name__}
+        if layers := transformer.config.get("num_text_layers"):  # krea: every third one, as in Krea-2-Turbo
+            index |= {"is_distilled": True, "text_encoder_select_layers": list(range(2, 3 * layers, 3))}
+        (where / "model_index.json").write_text(json.dumps(index))
     return str(where)
 
 
@@ -108,48 +135,58 @@ def preset_of(model: str, path: str, options: list[str], rank: int, dtype: str):
 
 
 def inputs(built, size: int, text: int, seen: int) -> Batch:
-    """One sample of random latents and features: `text` tokens for the student, `seen` for the teacher."""
+    """One sample of random latents and features, as the backbone reads them: `text` tokens for the student, `seen` for the
+    teacher. klein pads every prompt to backbone.student_tokens, and its teacher sees the picture as a reference; a token of
+    krea's is its states in all tapped layers."""
     generator = torch.Generator().manual_seed(0)
-    config = built.transformer.config
-    edits = hasattr(config, "joint_attention_dim")  # klein: the teacher sees the picture as a reference
-    width = config.joint_attention_dim if edits else config.cap_feat_dim
+    edits = built.settings.name == "klein"
+    width = built.text_width()[0] * (len(built.taps) if built.settings.name == "krea" else 1)
+    if edits:
+        text = seen = built.settings.student_tokens
     x = torch.randn(1, *built.latent_shape(size, size), generator=generator).to(built.device)
 
     def context(length: int, references: tuple = ()) -> list[Condition]:
         return [Condition(torch.randn(length, width, generator=generator).to(built.device, built.dtype), references)]
 
-    teacher = context(text, (x[0].cpu(),)) if edits else context(seen)
+    teacher = context(seen, (x[0].cpu(),) if edits else ())
     grid = built.step_grid(4, x.shape[-2:]).to(built.device)
     noise = torch.randn(x.shape, generator=generator).to(built.device)  # the same for every form
     return Batch(x, noise, torch.tensor([0.5], device=built.device), context(text), teacher, grid)
 
 
 class Encoders:
-    """The reference's resident encoders: two language models of the text encoder's size, and a VAE."""
+    """The reference's resident encoders: language models of the text encoder's size, run on what student and teacher read,
+    and a VAE, run on the target.
 
-    def __init__(self, tiny: bool, device: torch.device, dtype: torch.dtype):
-        config = Qwen3Config(**(TINY_TEXT if tiny else TEXT))
-        blocks = (16, 32, 32, 32) if tiny else (128, 256, 512, 512)
+    Z-Image: two language models, the text encoder and the VLM (without its tower), and the target's latents are not used.
+    klein: one for both prompts, and the latents are what the teacher sees. krea: one for both, as its text encoder sees; no
+    release knows it, so this is what the same script would do.
+    """
+
+    def __init__(self, model: str, device: torch.device, dtype: torch.dtype):
+        tiny = model.startswith("tiny")
+        config = Qwen3Config(**(TINY_TEXT if tiny else TEXT_9B if model == "klein-9b" else TEXT))
+        several = 2 if MODELS[model][0] == "zimage" else 1
         with device:
-            self.models = [Qwen3Model(config).to(dtype).eval().requires_grad_(False) for _ in range(2)]
-            self.vae = AutoencoderKL(block_out_channels=blocks, latent_channels=16, norm_num_groups=16, **BLOCKS).to(
-                dtype
-            )
-        self.vae.requires_grad_(False)
+            own = [Qwen3Model(config).to(dtype).eval().requires_grad_(False) for _ in range(several)]
+            self.vae = vae(model, small=tiny).to(dtype).requires_grad_(False)
+        self.models = own * (2 // several)  # the student's and the teacher's
+        self.frames = (1,) if MODELS[model][0] == "krea" else ()  # its VAE is one of videos
 
     @torch.no_grad()
-    def run(self, size: int, text: int, seen: int) -> None:
+    def run(self, size: int, batch: Batch) -> None:
         device, dtype = self.vae.device, self.vae.dtype
-        for model, length in zip(self.models, (text, seen), strict=True):
-            model(input_ids=torch.zeros(1, length, dtype=torch.long, device=device), use_cache=False)
-        self.vae.encode(torch.zeros(1, 3, size, size, device=device, dtype=dtype))
+        for model, context in zip(self.models, (batch.student_context, batch.teacher_context), strict=True):
+            ids = torch.zeros(1, len(context[0].features), dtype=torch.long, device=device)
+            model(input_ids=ids, use_cache=False)
+        self.vae.encode(torch.zeros(1, 3, *self.frames, size, size, device=device, dtype=dtype))
 
 
-def reference_step(training: Training, batch: Batch, encoders: Encoders, size: int, text: int, seen: int):
+def reference_step(training: Training, batch: Batch, encoders: Encoders, size: int):
     """The release's form of D-OPSD: see the module's text."""
 
     def step() -> float:
-        encoders.run(size, text, seen)
+        encoders.run(size, batch)
         losses = []
         student = training.backbone.velocity
         for state in rollout(lambda x, t: student(x, t, batch.student_context), batch.noise, batch.grid):
@@ -205,9 +242,7 @@ def measured(form: str, model: str, path: str, size: int, rank: int, text: int, 
     training = Training(built, objectives.method(named, preset.methods, "the preset"), preset.train, 0, 1e-4)
     batch = inputs(built, size, text, seen)
     if reference:
-        step = reference_step(
-            training, batch, Encoders(model.startswith("tiny"), device, built.dtype), size, text, seen
-        )
+        step = reference_step(training, batch, Encoders(model, device, built.dtype), size)
     else:
         step = lambda: training.advance([batch])[0]  # noqa: E731 - the two forms have one shape
     seconds, losses = [], []

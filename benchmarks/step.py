@@ -35,6 +35,7 @@ from dopsd.method import flow
 from dopsd.method.context import Condition
 from dopsd.method.rollout import rollout
 from dopsd.objectives import Batch
+from dopsd.training import budget
 from dopsd.training.loop import Training
 
 DTYPE = {"cuda": "bfloat16", "cpu": "float32"}
@@ -67,6 +68,7 @@ OPTIONS = {  # in a form's name -> changes to the preset
     "fp8": "backbone.quantize=fp8",
     "nf4": "backbone.quantize=nf4",
 }
+WITHIN = "within"  # and GiB: `dopsd tune --memory`, of a form that is checkpointed
 TEXT = {"hidden_size": 2560, "intermediate_size": 9728, "num_hidden_layers": 36, "vocab_size": 151936}  # Qwen3-4B
 TEXT |= {"num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128}
 TEXT_9B = TEXT | {"hidden_size": 4096, "intermediate_size": 12288}  # Qwen3-8B, klein-9B's
@@ -228,6 +230,8 @@ def forward_flops(model: str, path: str, size: int, text: int) -> float:
 def measured(form: str, model: str, path: str, size: int, rank: int, text: int, seen: int, rounds: int) -> dict:
     """Open a form of the step as `dopsd tune` does, run it, and take its seconds and peak memory."""
     method, *options = form.split("+")
+    budgets = [float(o.removeprefix(WITHIN)) for o in options if o.startswith(WITHIN)]
+    options = [o for o in options if not o.startswith(WITHIN)]
     gc.collect()
     device = named_device("auto")
     if device.type == "cuda":
@@ -239,17 +243,18 @@ def measured(form: str, model: str, path: str, size: int, rank: int, text: int, 
     preset = preset_of(model, path, options, rank, DTYPE[device.type])
     built = backbones.load(preset.backbone)
     named = "dopsd" if reference else method
-    training = Training(built, objectives.method(named, preset.methods, "the preset"), preset.train, 0, 1e-4)
-    batch = inputs(built, size, text, seen)
-    if reference:
-        step = reference_step(training, batch, Encoders(model, device, built.dtype), size)
-    else:
-        step = lambda: training.advance([batch])[0]  # noqa: E731 - the two forms have one shape
     seconds, losses = [], []
-    for _ in range(rounds + 2):
-        begun = synchronised(device)
-        losses.append(step())
-        seconds.append(synchronised(device) - begun)
+    with budget.within(built.transformer, budgets[0] if budgets else None, device):
+        training = Training(built, objectives.method(named, preset.methods, "the preset"), preset.train, 0, 1e-4)
+        batch = inputs(built, size, text, seen)
+        if reference:
+            step = reference_step(training, batch, Encoders(model, device, built.dtype), size)
+        else:
+            step = lambda: training.advance([batch])[0]  # noqa: E731 - the two forms have one shape
+        for _ in range(rounds + 2):
+            begun = synchronised(device)
+            losses.append(step())
+            seconds.append(synchronised(device) - begun)
     peak = torch.cuda.max_memory_allocated(device) / GIB if device.type == "cuda" else None
     # forwards a step: each state is one of the student and one of the teacher, and a backward that costs a third one (the
     # frozen base needs gradients of inputs only); SFT has one state and no teacher
@@ -278,7 +283,9 @@ def main(
     text: Annotated[int, typer.Option(help="tokens of the student's prompt")] = 96,
     seen: Annotated[int, typer.Option(help="tokens of the teacher's picture and prompt")] = 512,
     rounds: int = 5,
-    form: Annotated[list[str] | None, typer.Option(help="such as reference, sft, dopsd+compiled+fp8")] = None,
+    form: Annotated[
+        list[str] | None, typer.Option(help="such as reference, sft, dopsd+compiled+fp8, dopsd+checkpointed+within24")
+    ] = None,
     seconds: Annotated[float, typer.Option(help="begin no further form after this time")] = 1e9,
     out: Annotated[Path | None, typer.Option(help="a .json file for all numbers")] = None,
     models: Annotated[Path, typer.Option(help="a folder for random weights, as large as the model")] = Path(

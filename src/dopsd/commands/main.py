@@ -186,6 +186,9 @@ def tune(
     sharded: Annotated[
         bool, typer.Option("--sharded", help="full fine-tuning whose processes share the model out among them (FSDP2)")
     ] = False,
+    memory: Annotated[
+        float | None, typer.Option(help="GiB of the GPU to keep within: as few blocks are checkpointed as that allows")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be trained, and write nothing")] = False,
     changes: Changes = None,
 ) -> None:
@@ -205,12 +208,12 @@ def tune(
         if sharded:
             job.sharded.check(preset.train)
         known = with_captions(pictures.items) if captions == "name" else [i for i in pictures.items if i.captions]
-        print("\n".join(map(printable, outlook(preset, known, out, measured))))
+        print("\n".join(map(printable, outlook(preset, known, out, measured, memory))))
         if sharded:
             print("sharded: that memory is of all processes together; see docs/real-models.md for what each holds")
         return
     items = _captioned(preset, pictures, captions, out)
-    job.tune(preset, items, name, out, measured, _said(pictures), sharded)
+    job.tune(preset, items, name, out, measured, _said(pictures), sharded, memory)
 
 
 @app.command()

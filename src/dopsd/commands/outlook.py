@@ -21,9 +21,10 @@ from dopsd.training.identity import Identity, begun, goes_on
 from dopsd.training.results import LOG_FILE, TIME_FILE
 
 
-def outlook(preset: Preset, items: Sequence[Item], out: Path, measured: bool) -> list[str]:
-    """Lines that say it. items: those with captions; the others' are not written yet. UserError as `tune.tune` has it."""
-    backbone, cut = checked(preset, items, measured)
+def outlook(preset: Preset, items: Sequence[Item], out: Path, measured: bool, memory: float | None = None) -> list[str]:
+    """Lines that say it. items: those with captions; the others' are not written yet. memory: GiB of the GPU to keep within.
+    UserError as `tune.tune` has it."""
+    backbone, cut = checked(preset, items, measured, memory=memory)
     train, method = preset.train, the_method(preset)
     identity = Identity.of(backbone, list(items), method, train, preset.tune.seed, preset.tune.learning_rate)
     forwards = train.steps * train.batch_size * method.needs.forwards
@@ -35,6 +36,7 @@ def outlook(preset: Preset, items: Sequence[Item], out: Path, measured: bool) ->
         f"steps: {train.steps} of {train.batch_size} pictures, {forwards:,} forwards of the generator; kept: {kept}",
         f"where: {out}, {_standing(out, identity)}",
         plan.memory(_at_hand(preset.backbone), train),
+        *([f"kept within {memory:g} GiB: as few blocks are checkpointed as that allows"] if memory is not None else []),
         _time(preset, out),
         f"measured: {'with ' + ', '.join(k for k, v in preset.instruments.items() if v is not None) if measured else 'no'}",
         "nothing is written: a dry run",

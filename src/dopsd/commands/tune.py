@@ -33,7 +33,7 @@ from dopsd.support.alone import alone
 from dopsd.support.errors import UserError, nearest, printable
 from dopsd.support.files import remove, replace, tidy, write_text
 from dopsd.support.text import read_text, slug
-from dopsd.training import prepared, results, shard_states, sharded, texts
+from dopsd.training import budget, prepared, results, shard_states, sharded, texts
 from dopsd.training.encoded import Encoded
 from dopsd.training.identity import Identity, claim, goes_on
 from dopsd.training.loop import Preview, check, train
@@ -54,9 +54,11 @@ def plain() -> list[str]:
     return [n for n in objectives.names() if not hasattr(objectives.objective(n), "preparation")]
 
 
-def checked(preset: Preset, items: Sequence[Item], measured: bool, shards: bool = False) -> tuple[Backbone, list[str]]:
+def checked(
+    preset: Preset, items: Sequence[Item], measured: bool, shards: bool = False, memory: float | None = None
+) -> tuple[Backbone, list[str]]:
     """All that can be wrong with a training, before any work: UserError. Opens what is small, writes nothing. shards: its
-    processes share the model out among them.
+    processes share the model out among them. memory: GiB of a GPU that it is kept within.
 
     -> the backbone, and a line for every text that is longer than what the model reads."""
     method, model = the_method(preset), preset.backbone
@@ -81,6 +83,10 @@ def checked(preset: Preset, items: Sequence[Item], measured: bool, shards: bool 
     quantized.check(model.quantize, backbone.device, model.compile_blocks)
     fits(model, preset.train)
     check(backbone, preset.train, processes)
+    if memory is not None:
+        if shards:
+            raise UserError(f"--memory {memory:g}: not with --sharded, whose processes must gather the same blocks")
+        budget.check(memory, backbone.device, preset.train)
     _targets(backbone, preset)
     prompts = preset.tune.previews.prompts
     for text in (*prompts, *(t for item in items for t in item.captions.values())):
@@ -103,7 +109,7 @@ def _targets(backbone: Backbone, preset: Preset) -> None:
 @dataclass(frozen=True)
 class Job:
     """One training of a person's pictures, in a folder of its own. said: what the card says of them and their texts. shards:
-    its processes share the model out among them."""
+    its processes share the model out among them. memory: GiB of a GPU that it is kept within."""
 
     preset: Preset
     items: list[Item]
@@ -113,6 +119,7 @@ class Job:
     backbone: Backbone
     identity: Identity
     shards: bool = False
+    memory: float | None = None
 
     @property
     def checkpoints(self) -> Path:
@@ -163,23 +170,25 @@ def tune(
     measured: bool = True,
     said: Sequence[str] = (),
     shards: bool = False,
+    memory: float | None = None,
 ) -> Path:
     """Fine-tune preset.backbone on items and write everything to `out`: the LoRA for diffusers and ComfyUI, a card, a
     gallery, previews, checkpoints, the loss, the preset and, if `measured`, the scores. Called again after a stop, however it
     came, it goes on and ends with the same files; with more steps after the end, too.
 
     said: what the card says of the pictures. shards: full fine-tuning whose processes share the model out among them (see
-    `training.sharded`), which is no part of what is trained. UserError where something is wrong, before work begins; where
+    `training.sharded`), which is no part of what is trained; no more is memory, the GiB of a GPU that the training is kept
+    within (see `training.budget`). UserError where something is wrong, before work begins; where
     another training is in `out`; alone.Busy where another process writes there; Stopped on Ctrl-C, with all that was done
     kept.
     """
     try:
-        backbone, cut = checked(preset, items, measured, shards)
+        backbone, cut = checked(preset, items, measured, shards, memory)
         settings = preset.tune
         with alone(out, f"a training of {name}"):
             how = the_method(preset), preset.train, settings.seed, settings.learning_rate
             identity = Identity.of(backbone, items, *how)
-            job = Job(preset, items, name, out, [*said, *cut], backbone, identity, shards)
+            job = Job(preset, items, name, out, [*said, *cut], backbone, identity, shards, memory)
             _run(job, cut, measured)
     except KeyboardInterrupt:
         raise Stopped("stopped; the same command goes on from what is done") from None
@@ -255,20 +264,21 @@ def _train(job: Job, gallery: Gallery, before: Tensor, earlier: Path | None) -> 
             keep(dict([list(now.items())[-1]]), folder)
 
     run = sharded.train if job.shards else partial(train, keep_state=True)
-    return run(
-        backbone,
-        job.items,
-        the_method(job.preset),
-        job.preset.train,
-        seed=settings.seed,
-        learning_rate=settings.learning_rate,
-        work=job.out / WORK,
-        name=job.name,
-        cache=job.out / FEATURES,
-        preview=Preview(settings.previews.every, preview),
-        exclusive=True,
-        earlier=earlier,
-    )
+    with budget.within(backbone.transformer, job.memory, backbone.device):
+        return run(
+            backbone,
+            job.items,
+            the_method(job.preset),
+            job.preset.train,
+            seed=settings.seed,
+            learning_rate=settings.learning_rate,
+            work=job.out / WORK,
+            name=job.name,
+            cache=job.out / FEATURES,
+            preview=Preview(settings.previews.every, preview),
+            exclusive=True,
+            earlier=earlier,
+        )
 
 
 def _publish(job: Job, gallery: Gallery, rows: dict[str, Tensor], finished: Path) -> None:

@@ -83,3 +83,16 @@ def test_all_that_is_timed_is_there_and_a_study_is_cut_to_little(benchmark, tmp_
         "dog": ["new", "rewrite"],
         "ordinary": ["ordinary", "reference"],
     }
+
+
+def test_the_table_of_the_cells_that_ran_is_their_files(benchmark):
+    cells = benchmark("cells")
+    told = json.loads((FOLDER / "results" / "h200-cells-1.json").read_text())
+    assert cells.table(told["cells"], told["study"]) in (FOLDER / "README.md").read_text()
+    for found, kept in zip(cells.hours(told["cells"]), told["study"], strict=True):
+        assert found == pytest.approx(kept)
+    by_step = json.loads((FOLDER / "results" / "zimage-makespan.json").read_text())["studies"]["studies/zimage-small"][
+        "hours"
+    ]
+    for found, foreseen in zip(told["study"], by_step, strict=True):
+        assert found["in_order"] == pytest.approx(foreseen["in_order"], rel=0.01)  # as the README says

@@ -35,6 +35,7 @@ from dopsd.method import flow
 from dopsd.method.context import Condition
 from dopsd.method.rollout import rollout
 from dopsd.objectives import Batch
+from dopsd.support.errors import UserError
 from dopsd.training import budget
 from dopsd.training.loop import Training
 
@@ -308,6 +309,9 @@ def main(
             rows.append(measured(f, model, path, size, rank, text, seen, rounds))
         except torch.OutOfMemoryError as error:
             print(f"{f}: out of memory ({str(error).splitlines()[0]})", flush=True)
+            continue
+        except UserError as error:  # an option that this machine, or another option, does not allow
+            print(f"{f}: {error}", flush=True)
             continue
         print(table(rows[-1:], rate, flops).splitlines()[-1], flush=True)
         if out:

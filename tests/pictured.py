@@ -23,25 +23,28 @@ def pictures(folder: Path) -> dict[str, dict]:
 
 
 def params(kind: str, folder: Path) -> dict:
-    """params.yaml of studies/<kind> (zimage, klein) with a model, an eye and instruments that are written to a folder."""
+    """params.yaml of studies/<kind> (zimage, klein, krea), with a model, an eye and instruments written to a folder."""
     tree = yaml.safe_load((ROOT / "studies" / kind / "params.yaml").read_text(encoding="utf-8"))
-    made, eye, at = getattr(tiny, kind), str(tiny.vlm(folder / "vlm")), folder / "instruments"
-    backbone = {"model": str(made(folder / "model")), "revision": None, "base": str(made(folder / "base", 1))}
-    backbone |= {"device": "cpu", "dtype": "float32"}
-    if kind == "zimage":
-        backbone |= {"vlm": eye, "vlm_revision": None, "min_pixels": 4096, "max_pixels": 4096}
-    else:
+    made, words, at = getattr(tiny, kind), tiny.KREA_WORDS if kind == "krea" else (), folder / "instruments"
+    eye, clip = str(tiny.vlm(folder / "vlm", words)), str(tiny.clip(at / "clip"))
+    backbone = {"model": str(made(folder / "model")), "revision": None, "device": "cpu", "dtype": "float32"}
+    if kind == "klein":
         backbone |= {"text_layers": [1, 2, 3], "student_tokens": 96}
-    clip = str(tiny.clip(at / "clip"))
+    else:
+        backbone |= {"vlm": eye, "vlm_revision": None, "min_pixels": 4096, "max_pixels": 4096}
+    references = ["untouched", "described"]
+    if kind != "krea":
+        backbone |= {"base": str(made(folder / "base", 1))}
+        references = ["untouched", "teacher", "base", "again"]
     few = {"pictures": 2, "rollout_steps": 2}
+    methods = {"dreambooth": few, "pso": few, **{m: {"rollout_steps": 2} for m in ("dopsd", "off_policy")}}
     return tree | {
         "execute": {"jobs": 1},
         "backbone": backbone,
         "fetch": {"size": 64, "folders": pictures(folder / "pictures")},
-        "grid": tree["grid"]
-        | {"references": ["untouched", "teacher", "base", "again"], "concepts": list(CONCEPTS), "seeds": [0]},
+        "grid": tree["grid"] | {"references": references, "concepts": list(CONCEPTS), "seeds": [0]},
         "train": {"steps": 2, "checkpoints": [], "batch_size": 2, "accumulation": 1, "lora_rank": 2, "lora_alpha": 2},
-        "methods": {"dreambooth": few, "pso": few, **{m: {"rollout_steps": 2} for m in ("dopsd", "off_policy")}},
+        "methods": {m: how for m, how in methods.items() if m in tree["grid"]["trained"]},
         "prompts": {"source": "captions", "given": ["[V] in snow"], "new": 1, "noises": 2, "ordinary": 8},
         "instruments": {
             "dino": {"model": str(tiny.dino(at / "dino", 3))},

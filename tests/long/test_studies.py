@@ -33,17 +33,21 @@ def repository(tmp_path):
     return study
 
 
-@pytest.fixture(params=["zimage", "klein"])
-def study(request, repository, tmp_path):
-    """A shipped study with everything tiny: its repository, its folder, and its params.yaml."""
-    folder = repository.folder / "studies" / request.param
-    tree = pictured.params(request.param, tmp_path)
-    (folder / "params.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
-    return repository, folder, tree
+@pytest.fixture
+def shipped(repository, tmp_path):
+    """A shipped study with everything tiny: its folder in the repository, and its params.yaml."""
+
+    def make(name: str):
+        folder, tree = repository.folder / "studies" / name, pictured.params(name, tmp_path)
+        (folder / "params.yaml").write_text(yaml.safe_dump(tree), encoding="utf-8")
+        return folder, tree
+
+    return make
 
 
-def test_table_1_from_a_folder_of_pictures_to_the_report(study, monkeypatch):
-    repository, folder, tree = study
+@pytest.mark.parametrize("kind", ["zimage", "klein"])
+def test_table_1_from_a_folder_of_pictures_to_the_report(repository, shipped, kind, monkeypatch):
+    folder, tree = shipped(kind)
     name, trained = f"studies/{folder.name}", tree["grid"]["trained"]
     repository.commit()  # the claims, before their numbers
     said = Said(repository.run("dvc", "repro", f"{name}/dvc.yaml"))
@@ -83,6 +87,29 @@ def test_table_1_from_a_folder_of_pictures_to_the_report(study, monkeypatch):
     monkeypatch.chdir(repository.folder)
     planned = CliRunner().invoke(cli.app, ["plan", name]).output
     assert cells(planned) >= {("train", m, "4", "2", "2") for m in trained}, planned
+
+
+def test_two_methods_on_krea_from_a_folder_of_pictures_to_the_report(repository, shipped):
+    folder, tree = shipped("krea")
+    repository.commit()
+    said = Said(repository.run("dvc", "repro", "studies/krea/dvc.yaml"))
+    assert sorted(said.stages) == sorted(STAGES), said.text
+    # an untouched row knows no concept, and draws ordinary prompts once for all
+    assert said.ran == {"train": 2 * 2, "draw": 2 * 4 + 1, "evaluate": 2 * 4}, said.text
+
+    table = pd.read_parquet(folder / "samples" / "scores.parquet")
+    assert set(table.method) == {*tree["grid"]["references"], *tree["grid"]["trained"]}
+    assert set(table.score) >= SCORES and not table.value.isna().any()
+    assert set(table[table.method == "dopsd"].step) == {2}
+    probe = pd.read_csv(folder / "reports" / "tables" / "probe.csv").pivot(
+        index="score", columns="context", values="value"
+    )
+    assert set(probe) == set(tree["picture_probe"]["contexts"]) and not probe.isna().any().any()
+    assert (probe.image_text != probe.wrong_image_text).all()  # the encoder's eye sees which picture it is
+    report = (folder / "reports" / "REPORT.md").read_text(encoding="utf-8")
+    assert "**Random weights" in report[:400] and "MINIATURE" not in report
+    assert (folder / "reports" / "figures" / "comparison.png").stat().st_size > 5000
+    assert Said(repository.run("dvc", "repro", "studies/krea/dvc.yaml")).stages == []
 
 
 def cells(planned: str) -> set[tuple[str, ...]]:

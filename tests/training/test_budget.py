@@ -14,7 +14,7 @@ from dopsd.training import budget
 from dopsd.training.encoded import Encoded
 from dopsd.training.loop import Training
 
-STEPS = 3
+STEPS = 2
 
 
 class Kept:
@@ -82,13 +82,13 @@ def test_a_budget_bounds_what_is_held_and_changes_no_number(trained):
     assert blocks > 3 and none.of.kept == set() and none.most < whole.most / 3
     assert none.said == [f"memory: 0 of {blocks} blocks keep their activations, the others compute them again"]
     kept = []
-    for share in (0.3, 0.5, 0.7, 0.9, 1.5):
+    for share in (0.3, 0.6, 1.5):
         limit = none.most + share * (whole.most - none.most)
         one = trained(limit)
         assert one.most <= limit and one.losses == whole.losses and torch.equal(one.weights, whole.weights)
         kept.append(len(one.of.kept))
         assert one.of.kept == set(range(blocks - kept[-1], blocks))  # the last ones, which are used and freed first
-    assert kept == sorted(kept) and 0 <= kept[0] < kept[2] < kept[-1] == blocks
+    assert kept == sorted(kept) and 0 <= kept[0] < kept[1] < kept[2] == blocks
     assert none.losses == whole.losses
 
 

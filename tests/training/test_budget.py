@@ -1,6 +1,7 @@
 """Checkpointing within a budget of memory, with a meter that counts what the backward pass has yet to use."""
 
 import weakref
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -90,6 +91,55 @@ def test_a_budget_bounds_what_is_held_and_changes_no_number(trained):
         assert one.of.kept == set(range(blocks - kept[-1], blocks))  # the last ones, which are used and freed first
     assert kept == sorted(kept) and 0 <= kept[0] < kept[1] < kept[2] == blocks
     assert none.losses == whole.losses
+
+
+class Two(torch.nn.Module):
+    """Blocks of two kinds, the second of which keeps four times as much."""
+
+    def __init__(self):
+        super().__init__()
+        self.narrow, self.wide = (torch.nn.ModuleList(kind() for _ in range(3)) for kind in (Narrow, Wide))
+
+    def forward(self, x, through):
+        for block in (*self.narrow, *self.wide):
+            x = through(block, x, None)
+        return x
+
+
+class Narrow(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, x, mask):
+        return (x * self.weight).exp().tanh()
+
+
+class Wide(Narrow):
+    def forward(self, x, mask):
+        return super().forward(super().forward(super().forward(super().forward(x, mask), mask), mask), mask)
+
+
+def test_a_loss_of_several_passes_is_one_round():
+    x, model, held, said = torch.ones(1000), Two(), Held(), []
+
+    def losses(of):
+        with torch.autograd.graph.saved_tensors_hooks(held.pack, lambda kept: kept.tensor):
+            for _ in range(3):
+                loss = sum(model(x, of).mean() for _ in range(2))
+                loss.backward()
+                yield loss.item()
+
+    whole = list(losses(lambda block, *given: block(*given)))
+    limit = held.most * 2 // 3
+    again = partial(torch.utils.checkpoint.checkpoint, use_reentrant=False, preserve_rng_state=False)
+    of = budget.Budgeted(again, limit, held, said.append)
+    steps = losses(of)
+    assert next(steps) == whole[0]
+    held.begin()
+    assert list(steps) == whole[1:] and held.most <= limit
+    assert len(of.calls) == 12 and of.kept == set(range(12 - len(of.kept), 12)) and 3 <= len(of.kept) < 12
+    assert said == [f"memory: {len(of.kept)} of 12 blocks keep their activations, the others compute them again"]
 
 
 def test_fewer_blocks_are_said_and_more_are_not():

@@ -1,9 +1,10 @@
 """Gradient checkpointing of as many blocks as a budget of GPU memory asks for, and of no more.
 
 A block that keeps its activations costs memory until the backward pass has used them; one that is checkpointed computes them
-again, a forward of its own. The first pass keeps those of one block of each kind, and measures what they take and what the
-pass takes beside them; every pass after it keeps the last blocks, which the backward pass needs, and frees, first.
-Which blocks those are changes no number: nothing in them is random.
+again, a forward of its own. A round is what runs forward before a backward pass: the model once, or as often as a loss asks
+it. The first round keeps the activations of one block of each kind, and measures what they take and what the round takes
+beside them; every later one keeps those of its last blocks, which the backward pass needs, and frees, first. Which blocks
+those are changes no number: nothing in them is random.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from dopsd.support.errors import UserError
 
 GIB = 2**30
 CONTEXT = 1.0  # GiB that CUDA holds beside the allocator's
-SPARE = 0.05  # of the rest: what the allocator cannot use between its blocks
+SPARE = 0.05  # of the rest: what the allocator cannot use between what it has handed out
 
 
 class Meter(Protocol):
@@ -55,7 +56,7 @@ class Cuda:
 
 
 class Call(NamedTuple):
-    """A block in a pass: its class, and how many numbers it is given."""
+    """A block in a round: its class, and how many numbers it is given."""
 
     kind: type[nn.Module]
     numbers: int
@@ -80,23 +81,38 @@ class Budgeted:
             type[nn.Module], float
         ] = {}  # bytes that a block of a kind keeps, for each number that it is given
         self.first: nn.Module | None = None
-        self.calls: list[Call] = []  # of this pass so far
-        self.kept: set[int] = set()  # blocks of this pass that keep their activations, by their place in it
-        self.begun = self.held = 0  # of the first pass: bytes before it, bytes that its kept blocks took
-        self.beside: int | None = None  # bytes that a pass takes beside kept activations; None in the first
+        self.calls: list[Call] = []  # of this round so far
+        self.kept: set[int] = set()  # blocks of this round that keep their activations, by their place in it
+        self.begun = self.held = 0  # of the first round: bytes before it, bytes that its kept blocks took
+        self.beside: int | None = None  # bytes that a round takes beside kept activations; None in the first
+        self.watched = self.over = False  # whether this round's backward pass is waited for, and has begun
         self.told = -1  # of blocks that keep theirs, the fewest so far
 
     def __call__(self, block: nn.Module, *given: Any) -> Any:
-        if block is self.first:
-            self._plan()
-        elif self.first is None:
+        if self.first is None:
             self.first, self.begun = block, self.meter.allocated()
             self.meter.begin()
+        elif block is self.first and (self.over or not self.watched):
+            self._plan()
         place, call = len(self.calls), Call(_kind(block), numbers(given))
         self.calls.append(call)
         if self.beside is None and call.kind not in self.rates:
-            return self._measured(block, call, given)
-        return block(*given) if place in self.kept else self.recompute(block, *given)
+            out = self._measured(block, call, given)
+        else:
+            out = block(*given) if place in self.kept else self.recompute(block, *given)
+        if not self.watched:
+            self._watch(out if isinstance(out, tuple) else (out,))
+        return out
+
+    def _watch(self, out: Sequence[Any]) -> None:
+        for tensor in out:
+            if isinstance(tensor, Tensor) and tensor.requires_grad:
+                tensor.register_hook(self._backward)
+                self.watched = True
+                return
+
+    def _backward(self, gradient: Tensor) -> None:
+        self.over = True
 
     def _measured(self, block: nn.Module, call: Call, given: Sequence[Any]) -> Any:
         before = self.meter.allocated()
@@ -107,7 +123,7 @@ class Budgeted:
         return out
 
     def _plan(self) -> None:
-        """Choose the blocks of the pass that begins, by those of the one before it."""
+        """Choose the blocks of the round that begins, by those of the one before it."""
         if self.beside is None:
             self.beside = max(0, self.meter.peak() - self.begun - self.held)
         each = [self.rates.get(c.kind, max(self.rates.values())) * c.numbers for c in self.calls]
@@ -121,7 +137,7 @@ class Budgeted:
         if self.told < 0 or len(self.kept) < self.told:
             self.told = len(self.kept)
             self.say(f"memory: {self.told} of {len(each)} blocks keep their activations, the others compute them again")
-        self.calls = []
+        self.calls, self.watched, self.over = [], False, False
 
 
 def _kind(block: nn.Module) -> type[nn.Module]:

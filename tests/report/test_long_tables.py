@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -62,3 +63,16 @@ def test_the_contexts_table_is_what_its_scores_say(study, tmp_path):
     trainings = of_contexts.measured(read_table(paths.TABLE), asked.student, params.evaluate.few)
     write_csv(of_contexts.table(trainings, rows, asked), tmp_path / "contexts.csv")
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "contexts.csv"), pd.read_csv(paths.TABLES / "contexts.csv"))
+
+
+def test_the_data_card_tells_every_column():
+    text = (ROOT / "docs" / "data-card.md").read_text(encoding="utf-8").split("## What was scored")[1].split("## ")[0]
+    told = {
+        name
+        for line in text.splitlines()
+        if line.startswith("| `")
+        for name in re.findall("`([a-z]+)`", line.split("|")[1])
+    }
+    for name in HELD:
+        assert told == set(read_table(ROOT / "studies" / name / paths.TABLE).columns)
+        assert f"../studies/{name}/{paths.TABLE}" in text

@@ -4,11 +4,13 @@ import re
 import shutil
 import subprocess
 from contextlib import chdir
+from dataclasses import replace
 from pathlib import Path
 
 import fsspec
 import made_up
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -19,7 +21,8 @@ from dopsd.commands import main as cli
 from dopsd.commands import publish as job
 from dopsd.config.params import load
 from dopsd.report import tables
-from dopsd.report.published import licence
+from dopsd.report.published import Tables, licence
+from dopsd.study.grid import Cell
 from dopsd.study.pipeline import Study
 from dopsd.study.sets import write_concept
 from dopsd.support import paths
@@ -223,6 +226,20 @@ def no_weights(study):
 def other_weights(study):
     with (study / "models/lora/sft/beacon/0/step-0001/pytorch_lora_weights.safetensors").open("ab") as file:
         file.write(b"more")
+
+
+def test_a_small_loss_is_the_one_that_its_table_rounds(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cell = Cell("dopsd", "corgi", 30)
+    (folder := paths.adapters(*cell)).mkdir(parents=True)
+    losses = pd.DataFrame({"step": [1, 2], "loss": [0.00243861, 1.5e-06], "lr": 1e-4, "grad_norm": [0.1716518, 2e-05]})
+    losses.to_csv(folder / "loss.csv", index=False)
+    write_csv(losses.assign(method="dopsd", concept="corgi", seed=30), Path("table.csv"))
+    told = Tables(pd.DataFrame(), pd.DataFrame(), pd.read_csv("table.csv"), "again")
+    told.check(cell)
+    other = replace(told, losses=told.losses.assign(loss=told.losses.loss + 1e-5))
+    with pytest.raises(UserError, match="other losses"):
+        other.check(cell)
 
 
 def other_losses(study):

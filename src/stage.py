@@ -5,6 +5,9 @@ import runpy
 import sys
 from pathlib import Path
 
+from dopsd.support.quiet import quiet
+
+quiet()  # in workers, too
 if __name__ == "__main__":  # workers of a stage import this file, too
     name = sys.argv.pop(1)
     others = [p for p in [os.environ.get("PYTHONPATH")] if p]

@@ -31,6 +31,14 @@ def test_help_opens_no_heavy_library():
     assert done.returncode == 0 and "--learning-rate" in done.stdout and "LOADED []" in done.stdout, done.stderr
 
 
+def test_a_command_says_nothing_of_other_packages(tmp_path):
+    """All that a training imports is imported."""
+    code = "import sys; sys.argv[1:] = ['export', 'none', '--out', 'e', '--name', 'x']; from dopsd.commands.main import main"
+    code += "\ntry: main()\nfinally: import dopsd.commands.tune, dopsd.backbones.zimage, dopsd.training.weights"
+    done = own("-c", code, cwd=tmp_path)
+    assert done.returncode == 1 and done.stderr.startswith("error: none/") and done.stderr.count("\n") == 1, done.stderr
+
+
 def main(monkeypatch, *arguments: str) -> int | str | None:
     monkeypatch.setattr(sys, "argv", ["dopsd", *arguments])
     try:

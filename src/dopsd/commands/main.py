@@ -14,6 +14,7 @@ from dopsd.commands import arguments, studies
 from dopsd.config.params import load_preset
 from dopsd.config.preset import Preset, names, option
 from dopsd.support.errors import Usage, UserError, printable, reported
+from dopsd.support.quiet import quiet
 from dopsd.support.text import slug
 
 if TYPE_CHECKING:
@@ -298,6 +299,7 @@ app.command()(studies.publish)
 def main() -> None:
     """Run. What a person can mend is printed in one line: exit status 1, 2 where the command line is none, 130 where they
     stopped it."""
+    quiet()
     with reported():
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # a name that the terminal has no letters for is shown escaped

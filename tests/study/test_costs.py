@@ -70,6 +70,22 @@ def test_sizes_of_a_local_model_are_its_files(tmp_path, monkeypatch):
     assert shown["GPU-hours, train"].eq("not measured").all() and list(shown.trainings)[-1] == 2
 
 
+def test_a_folder_with_the_models_weights_is_timed_as_the_model(ahead, monkeypatch):
+    params = ahead("zimage-small").params
+    local = params.model_copy(update={"backbone": params.backbone.model_copy(update={"model": "/models/turbo"})})
+    assert costs.timed(local) is None
+    monkeypatch.setattr(costs.plan, "weights_of", lambda _: {"all": [6154908736]})
+    assert costs.timed(local) == costs.timed(params)
+
+
+def test_methods_that_may_hold_more_than_was_timed_are_named(ahead):
+    params = ahead("zimage-small").params
+    found = costs.timed(params)
+    assert found and costs.memory(found, params).endswith("may hold more: pso")
+    alone = params.model_copy(update={"grid": params.grid.model_copy(update={"trained": ("sft", "dopsd")})})
+    assert "more than" not in costs.memory(found, alone)
+
+
 def test_every_model_of_the_shipped_studies_has_a_size_with_a_source(ahead):
     for name in ("zimage", "klein", "zimage-small"):
         params = ahead(name).params

@@ -64,7 +64,7 @@ def _of_pictures(study: Study) -> None:
         print(f"disk: about {sum(taken.values()):.0f} GiB more, in {copies}")
     else:
         print(job.disk(study, rows))
-    print(costs.memory(found) if found else job.memory(params.backbone, params.train))
+    print(costs.memory(found, params) if found else job.memory(params.backbone, params.train))
 
 
 def publish(

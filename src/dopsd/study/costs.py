@@ -67,6 +67,14 @@ def sizes() -> Mapping[str, Size]:
     return read(Sizes, Tree.of(mapping(read_text(SIZES), str(SIZES)), str(SIZES))).models
 
 
+def size(params: Params) -> Size | None:
+    """What is known of a study's model: by its name on the hub, or, of a folder, by how many weights its transformer has."""
+    if known := sizes().get(params.backbone.model):
+        return known
+    weights = sum(map(math.prod, plan.weights_of(params.backbone).values()))
+    return next((s for s in sizes().values() if s.weights and math.isclose(s.weights, weights, rel_tol=1e-3)), None)
+
+
 @dataclass(frozen=True)
 class Timed:
     """A timed step of D-OPSD on one picture. device, form, file: what was timed, and where it is written; speeds: forwards a
@@ -89,7 +97,7 @@ def options(params: Params) -> set[str]:
 
 def timed(params: Params) -> Timed | None:
     """The timed step of the study's model, size and options; None where there is none."""
-    known = sizes().get(params.backbone.model)
+    known = size(params)
     if known is None or known.benchmark is None:
         return None
     found = []
@@ -165,7 +173,7 @@ def ahead(study: Study) -> list[plan.Row]:
 
 def weights_a_checkpoint(params: Params, train: Train) -> int | None:
     """Weights that a training keeps at each of its checkpoints; None where nothing says the model's sizes."""
-    known, shapes = sizes().get(params.backbone.model), plan.weights_of(params.backbone)
+    known, shapes = size(params), plan.weights_of(params.backbone)
     if train.tune == "full":
         return sum(map(math.prod, shapes.values())) or (known and known.weights)
     ends = re.compile(rf"(^|\.)({'|'.join(map(re.escape, train.lora_targets))})\.weight$")
@@ -261,6 +269,10 @@ def by_method(study: Study, rows: Sequence[plan.Row], found: Timed | None) -> pd
     return pd.DataFrame(out)
 
 
-def memory(found: Timed) -> str:
-    """The most that a step of D-OPSD held of the GPU."""
-    return f"memory: {found.peak:.1f} GiB of the GPU at the most of a D-OPSD step on one picture, as it was timed"
+def memory(found: Timed, params: Params) -> str:
+    """The most that a step of D-OPSD held of the GPU, and which of a study's methods may hold more: one state of a picture
+    was timed."""
+    said = f"memory: {found.peak:.1f} GiB of the GPU at the most of a D-OPSD step on one picture, as it was timed"
+    methods = grid.methods(params)
+    more = [name for name in params.grid.trained if methods[name].needs.states > 1]
+    return said + (f"; more than one state at a time, which may hold more: {', '.join(more)}" if more else "")

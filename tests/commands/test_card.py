@@ -122,6 +122,8 @@ def test_export_knows_the_checkpoints_model(folder, monkeypatch, capsys):
     again = {f: f.read_bytes() for f in (folder / "early").rglob("*.safetensors")}
     assert run(monkeypatch, *export) == 0 and again == {f: f.read_bytes() for f in again}
     capsys.readouterr()
+    assert run(monkeypatch, "export", "out/checkpoints/step-1000", *export[2:]) == 1
+    assert "no LoRA there; name out/checkpoints/step-0001" in capsys.readouterr().err
     assert run(monkeypatch, *export, "--backbone", "zimage.yaml") == 1
     assert "--backbone: out/checkpoints/step-0001 is of klein, not of zimage" in capsys.readouterr().err
     shutil.copytree(folder / "out" / "checkpoints" / "step-0001", folder / "alone" / "step-0001")

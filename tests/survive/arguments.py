@@ -151,7 +151,12 @@ CASES = flat(
             (draw("--lora", "l/w.safetensors"), ("a file", "pytorch_lora_weights")),
             (draw("--lora", "l"), ("holds neither", "pytorch_lora_weights.safetensors")),
             (draw("--lora", "out"), ("holds neither", "out/checkpoints/step-0004")),
-            files={"l/w.safetensors": b"x", "out/checkpoints/step-0004/pytorch_lora_weights.safetensors": b"x"},
+            (draw("--lora", "full"), ("holds neither", "full/checkpoints/step-0004")),
+            files={
+                "l/w.safetensors": b"x",
+                "out/checkpoints/step-0004/pytorch_lora_weights.safetensors": b"x",
+                "full/checkpoints/step-0004/transformer/model.safetensors": b"x",
+            },
         ),
         cases(
             "a finished training's folder",

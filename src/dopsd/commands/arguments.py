@@ -107,7 +107,7 @@ def weights(folder: Path, option: str = "--lora") -> Path:
     if not folder.is_dir():
         raise UserError(f"{option} {folder}: no such folder; name one that `dopsd tune` wrote, or a step-XXXX of it")
     if not any((folder / name).exists() for name in WEIGHTS):
-        inside = sorted(f"{folder / f.parent.relative_to(folder)}" for f in folder.glob(f"*/*/{WEIGHTS[0]}"))
+        inside = sorted(str(found.parent) for name in WEIGHTS for found in folder.glob(f"*/*/{name}"))
         near = f"did you mean {inside[-1]}?" if inside else "name one that `dopsd tune` wrote, or a step-XXXX of it"
         raise UserError(f"{option} {folder}: holds neither {WEIGHTS[0]} nor {WEIGHTS[1]}/; {near}")
     return folder

@@ -51,9 +51,9 @@ def backbone_of(checkpoint: Path, asked: str | None) -> str:
     """The name of a checkpoint's backbone. asked: the one that a person names, if they do; UserError where the checkpoint is
     of another one, where neither says it, or where it is none."""
     if not (checkpoint / lora.FILE).exists():
-        raise UserError(
-            f"{checkpoint / lora.FILE}: no LoRA there; name a folder that a training with tune: lora wrote (step-XXXX)"
-        )
+        there = sorted(str(file.parent) for file in checkpoint.parent.glob(f"step-*/{lora.FILE}"))
+        which = ", ".join(there) if there else "a folder that a training with tune: lora wrote (step-XXXX)"
+        raise UserError(f"{checkpoint / lora.FILE}: no LoRA there; name {which}")
     found = trained_on(checkpoint)
     if asked and found and asked != found:
         raise UserError(f"--backbone: {checkpoint} is of {found}, not of {asked}; leave the option out")

@@ -21,7 +21,7 @@ from dopsd.commands import main as cli
 from dopsd.commands import publish as job
 from dopsd.config.params import load
 from dopsd.report import tables
-from dopsd.report.published import Tables, licence
+from dopsd.report.published import Tables, licence, named
 from dopsd.study.grid import Cell
 from dopsd.study.pipeline import Study
 from dopsd.study.sets import write_concept
@@ -226,6 +226,16 @@ def no_weights(study):
 def other_weights(study):
     with (study / "models/lora/sft/beacon/0/step-0001/pytorch_lora_weights.safetensors").open("ab") as file:
         file.write(b"more")
+
+
+def test_a_folder_elsewhere_is_called_by_its_last_part(tmp_path, monkeypatch):
+    subprocess.run(["git", "init", "-q", str(tmp_path / "study")], check=True)
+    for folder in ("study/models/own", "models/Z-Image-Turbo"):
+        (tmp_path / folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "study")
+    assert named(str(tmp_path / "study/models/own")) == named("models/own") == "models/own"
+    assert named(str(tmp_path / "models/Z-Image-Turbo")) == "Z-Image-Turbo"
+    assert named("Tongyi-MAI/Z-Image-Turbo") == "Tongyi-MAI/Z-Image-Turbo"
 
 
 def test_a_small_loss_is_the_one_that_its_table_rounds(tmp_path, monkeypatch):

@@ -102,11 +102,12 @@ def commit() -> str:
 
 
 def named(place: str) -> str:
-    """A local folder as seen from the repository's root; a hub's name, or a folder elsewhere, as it is."""
+    """A local folder as seen from the repository's root, the last part of the path of one elsewhere; a hub's name as it is."""
     root = (ledger._git(Path(), "rev-parse", "--show-toplevel") or "").strip()
     folder = Path(place).resolve()
     inside = bool(root) and folder.exists() and folder.is_relative_to(root)
-    return folder.relative_to(root).as_posix() if inside else place
+    elsewhere = folder.name if Path(place).is_absolute() else place  # a published card holds no paths of a machine
+    return folder.relative_to(root).as_posix() if inside else elsewhere
 
 
 def licence(model: str) -> str:

@@ -102,7 +102,7 @@ def commit() -> str:
 
 
 def named(place: str) -> str:
-    """A local folder as seen from the repository's root, the last part of the path of one elsewhere; a hub's name as it is."""
+    """A local folder as seen from the repository's root, the last part of the path of one elsewhere; a hub's name as is."""
     root = (ledger._git(Path(), "rev-parse", "--show-toplevel") or "").strip()
     folder = Path(place).resolve()
     inside = bool(root) and folder.exists() and folder.is_relative_to(root)

@@ -95,6 +95,11 @@ def test_every_model_of_the_shipped_studies_has_a_size_with_a_source(ahead):
     assert "Tongyi-MAI/Z-Image" not in set(told.model)  # the small one draws no base
 
 
+def test_a_model_of_unknown_size_is_named_beside_the_sum(ahead):
+    assert costs.fetching(ahead("krea").params).endswith(" GB, and krea/Krea-2-Turbo, whose size is not known")
+    assert costs.fetching(ahead("zimage").params).endswith(" GB")
+
+
 def test_models_in_the_cache_are_told_by_their_files(ahead, monkeypatch):
     params, turbo = ahead("zimage").params, "Tongyi-MAI/Z-Image-Turbo"
     every = costs.to_fetch(params)

@@ -57,7 +57,7 @@ def _of_pictures(study: Study) -> None:
     print()
     print(costs.downloads(params).to_markdown(index=False, disable_numparse=True))
     print()
-    print(f"downloads: {costs.to_fetch(params):.1f} GB")
+    print(costs.fetching(params))
     print(costs.hours(rows, found) if found and not ran else job.by_record(rows, ran))
     if taken := costs.disk(study):
         copies = f"{costs.COPIES} copies (store, outputs, DVC's cache)"

@@ -253,6 +253,14 @@ def to_fetch(params: Params) -> float:
     return sum(sizes()[s].gb for s in sources(params) if s in sizes() and not Path(s).is_dir() and s not in here)
 
 
+def fetching(params: Params) -> str:
+    """A line: how much is downloaded, and which models of it have no known size."""
+    here = cached()
+    unknown = [s for s in sources(params) if s not in sizes() and s not in here and not Path(s).is_dir()]
+    beside = f", and {', '.join(unknown)}, whose size is not known" if unknown else ""
+    return f"downloads: {to_fetch(params):.1f} GB{beside}"
+
+
 def by_method(study: Study, rows: Sequence[plan.Row], found: Timed | None) -> pd.DataFrame:
     """A row a row of the comparison: its trainings, GPU-hours of training and drawing, GiB of disk in all copies."""
     taken, out = disk(study), []

@@ -35,8 +35,11 @@ def test_every_context_is_drawn_scored_and_shown(kind, items, dino, all_settings
     assert "picture + caption (teacher)" in capsys.readouterr().out and said[2].startswith(str(out))
     with Image.open(out / "probe.png") as sheet:
         assert sheet.height > 7 * job.SIDE
-    again = job.probe(preset, items, [], 2, 0, out)  # the same folder, the same numbers
-    assert again == said and pd.read_csv(out / "probe.csv").equals(table)
+    with pytest.raises(UserError, match=r"probe\.csv: of a probe before this one; name another folder with --out"):
+        job.probe(preset, items, [], 1, 0, out)
+    out = tmp_path / "again"
+    again = job.probe(preset, items, [], 2, 0, out)  # the same numbers
+    assert again[:2] == said[:2] and pd.read_csv(out / "probe.csv").equals(table)
 
 
 def test_pictures_of_something_else_may_be_given(items, dino, all_settings, tmp_path):

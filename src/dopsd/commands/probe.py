@@ -48,8 +48,10 @@ def probe(
 
     wrong: pictures from elsewhere, taken in turn; scenes of the miniature's world where there are none. said: of the
     pictures, for the card. All processes must call; the main one scores and writes. UserError where the preset has no
-    instrument of fidelity, or where a caption cannot be read, before anything is drawn.
+    instrument of fidelity, where a caption cannot be read, or where `out` holds a probe, before anything is drawn.
     """
+    if (out / TABLE).exists():
+        raise UserError(f"{out / TABLE}: of a probe before this one; name another folder with --out, or remove {out}")
     looking, state = panel(preset), processes(preset.backbone)
     scores_of(looking)
     if edited := [item for item in items if item.inputs]:

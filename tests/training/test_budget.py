@@ -142,6 +142,75 @@ def test_a_loss_of_several_passes_is_one_round():
     assert said == [f"memory: {len(of.kept)} of 12 blocks keep their activations, the others compute them again"]
 
 
+class Asked(torch.nn.Module):
+    """A block that holds so many bytes more of a meter, and gives back nothing and a tensor."""
+
+    def __init__(self, meter, holds):
+        super().__init__()
+        self.meter, self.holds = meter, holds
+
+    def forward(self, x, mask):
+        self.meter.now += self.holds
+        self.meter.most = max(self.meter.most, self.meter.now)
+        return None, x * 1
+
+
+class Heavy(Asked):
+    pass
+
+
+class Light(Asked):
+    pass
+
+
+class Late(Asked):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("limit", "kept", "later"), [(1415, {1, 2, 3}, {3, 4}), (1414, {2, 3}, {3, 4}), (1214, set(), set())]
+)
+def test_a_plan_by_hand(limit, kept, later):
+    held, again = Held(), []
+    held.now, held.most = 1000, 5000  # the peak of what was drawn before
+
+    def recompute(block, *given):
+        again.append(block)
+        held.now += 1  # its input
+        return None, given[0] * 1
+
+    one, two, heavy, light = Asked(held, 40), Asked(held, 40), Heavy(held, 160), Light(held, -5)
+    late = Late(held, 9)
+    of = budget.Budgeted(recompute, limit, held, list)
+
+    def round_of(*blocks):
+        again.clear()
+        x = [of(b, torch.ones(1 if b in (heavy, late) else 4, requires_grad=True), None)[1] for b in blocks]
+        held.most = max(held.most, held.now + 59)  # in the backward pass
+        sum(t.sum() for t in x).backward()
+        held.now = 1000
+        return [blocks.index(b) for b in again]
+
+    assert round_of(one, two, heavy, light) == [1]  # one of each kind is measured: 40 / 4, 160 / 1 and 0 bytes a number
+    # 40 + 1 + 160 - 5 + 59 are 55 beside the 200 of those; with 1000 before, and 160 to spare, 1415 leave 0 + 160 + 40
+    assert round_of(one, two, heavy, light, late) == [i for i in (0, 1, 2, 3, 4) if i not in kept]
+    assert of.beside == 55 and of.kept == kept
+    round_of(one, two, heavy, light, late)  # an unknown kind is taken for the heaviest
+    assert of.kept == later
+
+
+def test_a_compiled_block_is_of_its_own_kind():
+    assert budget._kind(torch.compile(Narrow())) is Narrow is budget._kind(Narrow())
+
+
+def test_what_nothing_is_learnt_from_is_planned_all_the_same():
+    of = budget.Budgeted(lambda block, *given: block(*given), 0, Held(), list)
+    block = Narrow().requires_grad_(False)
+    for _ in range(2):  # no backward pass can be waited for
+        of(block, torch.ones(1), None)
+    assert of.beside is not None and len(of.calls) == 1
+
+
 def test_fewer_blocks_are_said_and_more_are_not():
     said, now = [], SimpleNamespace(allocated=lambda: now.used, peak=lambda: 0, begin=lambda: None, used=0)
     of = budget.Budgeted(lambda block, *given: block(*given), 100, now, said.append)
@@ -159,28 +228,52 @@ def test_fewer_blocks_are_said_and_more_are_not():
     assert [line.split()[1] for line in said] == ["4", "3", "0"]
 
 
-def test_what_no_budget_can_be_kept_for_is_said(monkeypatch, train_settings):
+@pytest.fixture
+def gpu(monkeypatch):
+    """A card of 80 GiB, and what torch was told of it."""
+    told = []
+
+    def properties(device):
+        assert device == torch.device("cuda", 1)
+        return SimpleNamespace(total_memory=80 * budget.GIB)
+
+    monkeypatch.setattr(torch.cuda, "get_device_properties", properties)
+    for name in (
+        "set_per_process_memory_fraction",
+        "memory_allocated",
+        "max_memory_allocated",
+        "reset_peak_memory_stats",
+    ):
+        monkeypatch.setattr(torch.cuda, name, lambda *given, name=name: told.append((name, *given)) or len(told))
+    return SimpleNamespace(device=torch.device("cuda", 1), told=told)
+
+
+def test_what_no_budget_can_be_kept_for_is_said(gpu, train_settings):
     on = train_settings.model_copy(update={"gradient_checkpointing": True})
     with pytest.raises(UserError, match="--memory 24: is of a CUDA GPU, and this is cpu; leave it out"):
         budget.check(24, torch.device("cpu"), on)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda d: SimpleNamespace(total_memory=80 * budget.GIB))
-    for gib in (1, 81):
-        with pytest.raises(UserError, match=rf"--memory {gib}: give GiB, more than 1 and at most the 80\.0 of cuda"):
-            budget.check(gib, torch.device("cuda"), on)
+    for gib in (1, 80.5):
+        with pytest.raises(UserError, match=rf"--memory {gib}: give GiB, more than 1 and at most the 80\.0 of cuda:1"):
+            budget.check(gib, gpu.device, on)
     with pytest.raises(UserError, match=r"set train\.gradient_checkpointing to true"):
-        budget.check(24, torch.device("cuda"), on.model_copy(update={"gradient_checkpointing": False}))
-    budget.check(24, torch.device("cuda"), on)
+        budget.check(24, gpu.device, on.model_copy(update={"gradient_checkpointing": False}))
+    budget.check(80, gpu.device, on)
 
 
-def test_torch_is_held_to_a_budget_for_a_training_and_no_longer(monkeypatch):
-    shares, transformer = [], SimpleNamespace(enable_gradient_checkpointing=lambda f: setattr(transformer, "asked", f))
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda d: SimpleNamespace(total_memory=47 * budget.GIB))
-    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda share, device: shares.append(share))
-    with budget.within(transformer, None, torch.device("cuda")):
+def test_torch_is_held_to_a_budget_for_a_training_and_no_longer(gpu):
+    transformer = SimpleNamespace(enable_gradient_checkpointing=lambda f: setattr(transformer, "asked", f))
+    with budget.within(transformer, None, gpu.device):
         transformer.enable_gradient_checkpointing(len)
-        assert transformer.asked is len and shares == []
-    with pytest.raises(KeyError), budget.within(transformer, 24, torch.device("cuda")):
+        assert transformer.asked is len and gpu.told == []
+    with pytest.raises(KeyError), budget.within(transformer, 24, gpu.device):
         transformer.enable_gradient_checkpointing(len)
         assert transformer.asked.recompute is len and transformer.asked.limit == 23 * 0.95 * budget.GIB
         raise KeyError
-    assert shares == [pytest.approx(23 / 47), 1.0]
+    share = "set_per_process_memory_fraction"
+    assert gpu.told == [(share, pytest.approx(23 / 80), gpu.device), (share, 1.0, gpu.device)]
+    gpu.told.clear()
+    meter = transformer.asked.meter
+    assert [meter.allocated(), meter.peak(), meter.begin()] == [1, 2, None]
+    assert gpu.told == [
+        (name, gpu.device) for name in ("memory_allocated", "max_memory_allocated", "reset_peak_memory_stats")
+    ]

@@ -309,6 +309,20 @@ METHODS = {
 }
 
 
+def lora(preset, folder: Path) -> Path:
+    """A random LoRA for a preset's backbone, with an effect."""
+    from dopsd import backbones
+    from dopsd.training.weights import begin
+
+    backbone = backbones.load(preset.backbone)
+    settings = preset.train.model_copy(update={"lora_rank": 4, "lora_alpha": 8.0})
+    weights = begin(backbone, settings, 0)
+    for p in weights.parameters:
+        p.data += 0.3 * torch.randn(p.shape, generator=torch.Generator().manual_seed(len(p)))
+    weights.save(folder)
+    return folder
+
+
 def method(name: str, **changes):
     """A method with settings for short trainings."""
     from dopsd import objectives

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 import tiny
-import torch
 
 from dopsd import backbones
 from dopsd.commands import measure as job
@@ -44,22 +43,11 @@ def instruments(tmp_path):
     }
 
 
-def lora(preset, folder):
-    """A random LoRA for a preset's backbone, with an effect."""
-    backbone = backbones.load(preset.backbone)
-    settings = preset.train.model_copy(update={"lora_rank": 4, "lora_alpha": 8.0})
-    weights = begin(backbone, settings, 0)
-    for p in weights.parameters:
-        p.data += 0.3 * torch.randn(p.shape, generator=torch.Generator().manual_seed(len(p)))
-    weights.save(folder)
-    return folder
-
-
 @pytest.mark.parametrize("kind", ["zimage", "klein"])
 def test_every_instrument_scores_both_models(kind, items, instruments, all_settings, tmp_path):
     preset = preset_of(kind, all_settings, instruments)
     out = tmp_path / "out"
-    scores = job.measure(preset, items, out, lora(preset, tmp_path / "lora"))
+    scores = job.measure(preset, items, out, tiny.lora(preset, tmp_path / "lora"))
     assert set(scores) == ALL | SETS
     for name, s in scores.items():
         assert s["difference"]["value"] == pytest.approx(s["tuned"]["value"] - s["untouched"]["value"], abs=1e-3), name
@@ -119,7 +107,7 @@ def test_an_edit_is_measured_by_its_result(items, all_settings, tmp_path, instru
     """Input picture and instruction, and the picture that should come out."""
     edits = [replace(i, captions={"short_en": "make it red"}, inputs=(items[1].file,)) for i in items]
     preset = preset_of("klein", all_settings, {k: instruments[k] for k in ("dino", "lpips", "kid")})
-    scores = job.measure(preset, edits, tmp_path, lora(preset, tmp_path / "lora"))
+    scores = job.measure(preset, edits, tmp_path, tiny.lora(preset, tmp_path / "lora"))
     assert set(scores) == {"dino_distance", "lpips_distance", "retention_kid"}
     assert scores["lpips_distance"]["tuned"]["n"] == 2
     asked = rows.read(tmp_path / "prompts.jsonl")

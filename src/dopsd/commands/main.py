@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dopsd.commands import arguments, studies
-from dopsd.config.params import load_preset
-from dopsd.config.preset import Preset, names, option
+from dopsd.commands import arguments, bench, studies
+from dopsd.commands.presets import Backbone, Changes
+from dopsd.commands.presets import chosen as _preset
+from dopsd.commands.presets import ready as _ready
+from dopsd.config.preset import Preset
 from dopsd.support.errors import Usage, UserError, printable, reported
 from dopsd.support.quiet import quiet
 from dopsd.support.text import slug
@@ -22,38 +24,6 @@ if TYPE_CHECKING:
     from dopsd.sets.items import Item
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
-Backbone = Annotated[str, typer.Option(help=f"a preset ({', '.join(names())}) or a .yaml file of the same form")]
-Changes = Annotated[list[str] | None, typer.Option("--set", help="change a field of the preset: train.steps=500")]
-
-
-def _preset(backbone: str, changes: list[str] | None, **options: float | str | None) -> Preset:
-    """options: fields of the preset, SECTION__FIELD, that have an option of their own."""
-    given, changes = [], changes or []
-    for name, value in options.items():
-        section, _, field = name.partition("__")
-        if value is not None:
-            given.append(option(f"{section}.{field}", value, f"--{field.replace('_', '-')} {value}"))
-    preset = load_preset(backbone, changes, given)
-    rank, alpha = (tuple(c for c in changes if c.startswith(f"train.{f}=")) for f in ("lora_rank", "lora_alpha"))
-    if not rank or alpha:
-        return preset
-    before = load_preset(backbone, [c for c in changes if c not in rank], given).train
-    follows = before.lora_alpha / before.lora_rank * preset.train.lora_rank
-    given.append(option("train.lora_alpha", follows, f"--set {rank[-1]}"))
-    return load_preset(backbone, changes, given)
-
-
-def _ready(preset: Preset) -> Preset:
-    """The same preset; UserError where its device is not here, or where a method or an instrument is none or is wrongly set:
-    said before pictures are read and models are opened."""
-    from dopsd.backbones.pipeline import device
-    from dopsd.evaluation.instruments import Panel
-    from dopsd.objectives import method
-
-    for name in preset.methods:
-        method(name, preset.methods, preset.where)
-    Panel(preset.instruments, device(preset.backbone.device), preset.where)
-    return preset
 
 
 def _pictures(preset: Preset, images: Path, name: str, captions: str, out: Path) -> Pictures:
@@ -292,6 +262,7 @@ def export(
     print("\n".join(str(out / f) for f in written))
 
 
+app.command()(bench.bench)
 app.command()(studies.plan)
 app.command()(studies.publish)
 

@@ -257,7 +257,7 @@ def test_drawing_from_the_command_line(tmp_path, monkeypatch):
         assert picture.width > picture.height > 200
     result = CliRunner().invoke(cli.app, ["draw", "a corgi on the beach"])
     assert isinstance(result.exception, UserError)
-    assert str(result.exception).startswith("the model has no word for corgi, beach; it knows: a and")
+    assert str(result.exception).startswith("PROMPT: the model has no word for corgi, beach; it knows: a and")
 
 
 def test_the_command_line(tmp_path, monkeypatch):

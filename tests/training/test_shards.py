@@ -4,6 +4,7 @@ import errno
 
 import pytest
 import tiny
+import torch
 import torch.distributed as dist
 from accelerate import PartialState
 from small import result
@@ -98,6 +99,22 @@ def test_states_of_the_other_form_are_named_and_stay(trained, monkeypatch):
         shard_states.check(finished, sharded=False)
     shard_states.check(finished, sharded=True)
     shard_states.check(None, sharded=True)
+
+
+def test_blocks_are_gathered_in_the_backbones_type_and_masters_stay_float32(trained, all_settings, train_settings):
+    model = backbones.load(all_settings["zimage"].model_copy(update={"dtype": "bfloat16"}))
+    settings = train_settings.model_copy(update={"tune": "full", "batch_size": 1, "accumulation": 1})
+    training, seen = sharded.Training(model, tiny.method("dopsd"), settings, 0, 1e-3), set()
+    block = model.transformer.layers[0]
+    block.register_forward_pre_hook(lambda module, given: seen.update(p.dtype for p in module.parameters()))
+    noise, times = torch.zeros(1, *model.latent_shape(32, 32)), torch.ones(1)
+    with torch.no_grad():
+        model.velocity(noise, times, model.context(["a red disc"]))
+    assert seen == {torch.bfloat16} and {p.dtype for p in training.parameters} == {torch.float32}
+    before = {name: p.full_tensor().clone() for name, p in model.transformer.named_parameters()}
+    other = {who: {n: p + 1 for n, p in mine.items()} for who, mine in training.weights.state().items()}
+    training.weights.restore(other)
+    assert all(torch.equal(p.full_tensor(), before[name] + 1) for name, p in model.transformer.named_parameters())
 
 
 @pytest.mark.parametrize(

@@ -107,16 +107,16 @@ def test_the_cells_of_the_grid(params):
     assert len(grid.drawn(params.grid, True)) == 54  # and two plain ones a seed
     asked = asking("new", "nameless", "ordinary")
     last = [s for s in grid.drawings(params, Cell("dopsd", "beacon", 0), asked, True) if s.step == 40]
-    few = [Sheet(40, "nameless", 4), Sheet(40, "new", 4), *(Sheet(40, "ordinary", n) for n in (1, 2, 4, 8))]
-    assert sorted(last) == sorted([*few, Sheet(40, "new", 16, 1.5), Sheet(40, "ordinary", 16, 1.5)])
+    few = [Sheet(40, "nameless", 4), Sheet(40, "new", 4), *(Sheet(40, "ordinary", n) for n in (1, 2, 4))]
+    assert sorted(last) == sorted([*few, Sheet(40, "new", 8, 1.5), Sheet(40, "ordinary", 8, 1.5)])
     assert len(grid.drawings(params, Cell("dopsd", "beacon", 1), asked, True)) == 9
-    known = [Sheet(0, "new", 4), Sheet(0, "new", 16, 1.5)]
+    known = [Sheet(0, "new", 4), Sheet(0, "new", 8, 1.5)]
     assert grid.drawings(params, Cell("described", "beacon", 1), asked, True) == known
-    plain, alone = Cell("untouched", "ordinary", 1), [Sheet(0, "ordinary", 4), Sheet(0, "ordinary", 16, 1.5)]
+    plain, alone = Cell("untouched", "ordinary", 1), [Sheet(0, "ordinary", 4), Sheet(0, "ordinary", 8, 1.5)]
     assert grid.drawings(params, plain, asking("ordinary"), True) == alone
     assert grid.drawings(params, Cell("base", "ordinary", 1), asking("ordinary", "reference"), True) == alone
     both = grid.drawings(params, plain, asking("ordinary", "reference"), True)
-    assert both[2:] == [Sheet(0, "reference", 4), Sheet(0, "reference", 16, 1.5)]
+    assert both[2:] == [Sheet(0, "reference", 4), Sheet(0, "reference", 8, 1.5)]
 
 
 def test_a_base_that_is_nowhere_is_said_before_anything_runs(params):

@@ -18,6 +18,8 @@ def test_what_cannot_be_shared_out_is_said_before_anything_is_written(preset, it
         given = command(preset, items, tmp_path / "out", "--no-measure", "--sharded", "--set", "train.tune=lora", *more)
         said = CliRunner().invoke(cli.app, given)
         assert "--sharded: is for train.tune full" in str(said.exception)
+        both = command(preset, items, tmp_path / "out", "--no-measure", "--sharded", "--memory", "24", *more)
+        assert "--memory 24: not with --sharded" in str(CliRunner().invoke(cli.app, both).exception)
     assert not (tmp_path / "out").exists()
 
 

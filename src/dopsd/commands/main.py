@@ -176,10 +176,8 @@ def tune(
         from dopsd.commands.outlook import outlook
         from dopsd.sets.captions import with_captions
 
-        if sharded:
-            job.sharded.check(preset.train)
         known = with_captions(pictures.items) if captions == "name" else [i for i in pictures.items if i.captions]
-        print("\n".join(map(printable, outlook(preset, known, out, measured, memory))))
+        print("\n".join(map(printable, outlook(preset, known, out, measured, sharded, memory))))
         if sharded:
             print("sharded: that memory is of all processes together; see docs/real-models.md for what each holds")
         return

@@ -21,10 +21,17 @@ from dopsd.training.identity import Identity, begun, goes_on
 from dopsd.training.results import LOG_FILE, TIME_FILE
 
 
-def outlook(preset: Preset, items: Sequence[Item], out: Path, measured: bool, memory: float | None = None) -> list[str]:
-    """Lines that say it. items: those with captions; the others' are not written yet. memory: GiB of the GPU to keep within.
-    UserError as `tune.tune` has it."""
-    backbone, cut = checked(preset, items, measured, memory=memory)
+def outlook(
+    preset: Preset,
+    items: Sequence[Item],
+    out: Path,
+    measured: bool,
+    shards: bool = False,
+    memory: float | None = None,
+) -> list[str]:
+    """Lines that say it. items: those with captions; the others' are not written yet. shards: processes share the model out.
+    memory: GiB of the GPU to keep within. UserError as `tune.tune` has it."""
+    backbone, cut = checked(preset, items, measured, shards, memory)
     train, method = preset.train, the_method(preset)
     identity = Identity.of(backbone, list(items), method, train, preset.tune.seed, preset.tune.learning_rate)
     forwards = train.steps * train.batch_size * method.needs.forwards

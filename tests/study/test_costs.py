@@ -29,12 +29,12 @@ def ahead(tmp_path, monkeypatch):
     return opened
 
 
-@pytest.mark.parametrize(("name", "model"), [("zimage", "zimage"), ("klein", "klein-4b")])
-def test_hours_come_from_a_timed_step_of_the_models_size(ahead, name, model):
+@pytest.mark.parametrize(("name", "file"), [("zimage", "h100-zimage-1024.json"), ("klein", "h200-klein-4b-1024.json")])
+def test_hours_come_from_a_timed_step_of_the_models_size(ahead, name, file):
     study = ahead(name)
     params = study.params
     rows, found = {(r.stage, r.method): r for r in costs.ahead(study)}, costs.timed(params)
-    timed = json.loads((pictured.ROOT / f"benchmarks/results/h100-{model}-1024.json").read_text())
+    timed = json.loads((pictured.ROOT / "benchmarks/results" / file).read_text())
     (step,) = (r for r in timed["rows"] if r["form"] == STEP)
     assert found and found.form == STEP and found.peak == step["peak_gib"] and found.device == timed["device"]
     cells, pictures, train = 6 * 2, 4, params.train
@@ -46,7 +46,15 @@ def test_hours_come_from_a_timed_step_of_the_models_size(ahead, name, model):
     assert rows["draw", "dopsd"].forwards == cells * drawn * params.evaluate.few
     assert rows["draw", "teacher"].cells == 6  # whatever the seed, the same prompts
     text = costs.hours(list(rows.values()), found)
-    assert f"h100-{model}-1024.json" in text and timed["device"] in text
+    assert file in text and timed["device"] in text
+
+
+def test_a_step_with_prompts_as_long_as_the_model_pads_them_goes_before_a_shorter_one(ahead):
+    params = ahead("klein").params
+    off = params.backbone.model_copy(update={"compile_blocks": False})
+    train = params.train.model_copy(update={"gradient_checkpointing": True})
+    found = costs.timed(params.model_copy(update={"backbone": off, "train": train}))
+    assert found and (found.form, found.file.name) == ("dopsd+checkpointed", "h200-klein-4b-1024-fp8.json")
 
 
 def test_disk_is_counted_from_the_models_sizes(ahead):

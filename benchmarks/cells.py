@@ -4,8 +4,8 @@
     python benchmarks/cells.py --gpus 2 --model tiny-zimage --size 64                  # on CPUs, two workers
 
 The stages fetch, prompts, step_size, train and draw of studies/zimage-small run as they are, with the study's own executor;
-nothing is scored. Prompts are captions (no VLM writes), of which the first of each kind is drawn, a training has two steps,
-and each GPU gets the cells of a seed of its own. In each worker the parts of a cell are timed, and what was cut is put
+nothing is scored. Prompts are captions (no VLM writes), of which the first of each kind is drawn, a training has --steps
+steps, and each GPU gets the cells of a seed of its own. In each worker the parts of a cell are timed, and what was cut is put
 back: steps and pictures by the median of those after the first, which compiles or warms up, checkpoints by the one that was
 written. Features of more prompts are not put back. From the cells follow the hours of the whole small study (`makespan.py`).
 """

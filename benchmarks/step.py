@@ -257,11 +257,12 @@ def measured(form: str, model: str, path: str, size: int, rank: int, text: int, 
             losses.append(step())
             seconds.append(synchronised(device) - begun)
     peak = torch.cuda.max_memory_allocated(device) / GIB if device.type == "cuda" else None
+    tokens = [len(c[0].features) for c in (batch.student_context, batch.teacher_context)]
     # forwards a step: each state is one of the student and one of the teacher, and a backward that costs a third one (the
     # frozen base needs gradients of inputs only); SFT has one state and no teacher
     return {
         "form": form, "seconds": statistics.median(seconds[2:]), "all": seconds, "peak_gib": peak, "losses": losses,
-        "forwards": 2 if method == "sft" else 3 * training.method.needs.rollout_steps,
+        "tokens": tokens, "forwards": 2 if method == "sft" else 3 * training.method.needs.rollout_steps,
     }  # fmt: skip
 
 

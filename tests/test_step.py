@@ -92,6 +92,7 @@ def test_all_forms_take_the_same_steps(benchmark, tmp_path, model):
         assert why in line or "is missing" in line  # without the library
     told = json.loads(out.read_text())
     assert [r["form"] for r in told["rows"]] == forms and told["forward_flops"] > 0
+    assert all(r["tokens"] == ([512, 512] if model == "tiny-klein" else [5, 7]) for r in told["rows"])
     losses = {r["form"]: r["losses"] for r in told["rows"]}
     for form in forms[:-1]:
         assert losses[form] == pytest.approx(losses["dopsd"], rel=1e-4), form

@@ -259,6 +259,8 @@ def test_what_no_budget_can_be_kept_for_is_said(gpu, train_settings):
             budget.check(gib, gpu.device, on)
     with pytest.raises(UserError, match=r"set train\.gradient_checkpointing to true"):
         budget.check(24, gpu.device, on.model_copy(update={"gradient_checkpointing": False}))
+    with pytest.raises(UserError, match=r"what recorded graphs keep for themselves; set train\.cuda_graphs to false"):
+        budget.check(24, gpu.device, on.model_copy(update={"cuda_graphs": True}))
     budget.check(80, gpu.device, on)
 
 

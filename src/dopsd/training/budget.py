@@ -156,6 +156,10 @@ def check(gib: float, device: torch.device, settings: Train) -> None:
         raise UserError(
             f"--memory {gib:g}: says how many blocks are checkpointed, and none are: set train.gradient_checkpointing to true"
         )
+    if settings.cuda_graphs:  # of each shape; a preview, or the first batch of another shape, runs beside them
+        raise UserError(
+            f"--memory {gib:g}: does not count what recorded graphs keep for themselves; set train.cuda_graphs to false"
+        )
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """Functions that workers run, of a module's top level."""
 
 import os
-import weakref
 from pathlib import Path
 
 import torch
@@ -11,17 +10,6 @@ from dopsd.support.errors import UserError
 
 def square(x: int, device: str) -> tuple[int, str, int, int]:
     return x * x, device, os.getpid(), torch.get_num_threads()
-
-
-class Model:
-    """One that holds itself, as a compiled one does."""
-
-    def __init__(self):
-        self.own = self
-
-
-def hold(held: list[weakref.ref], device: str) -> None:
-    held.append(weakref.ref(Model()))
 
 
 def leave_a_mark(x: int, folder: Path, device: str) -> None:

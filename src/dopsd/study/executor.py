@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -60,8 +59,6 @@ def _in_place(function: Callable[..., Result], place: Place, number: int, *argum
         return number, function(*arguments, place.device)
     finally:
         torch.set_num_threads(before)
-        if place.device.startswith("cuda"):
-            gc.collect()  # compiled blocks hold themselves, and the next job would open its model beside this one's
 
 
 def _followed(parent: int, function: Callable[..., Result], *arguments) -> tuple[int, Result]:

@@ -79,7 +79,9 @@ if len(sys.argv) > 2:  # the parent
 else:
     getattr(alone, os.environ["HOW"])()
     while True:
-        file.write_text(str(os.getpid()))
+        part = file.with_suffix(".part")
+        part.write_text(str(os.getpid()))
+        part.replace(file)  # whole, whenever it is read
         time.sleep(0.02)
 """
 
@@ -88,7 +90,7 @@ else:
 def test_a_process_ends_with_the_one_that_started_it(tmp_path, number):
     file = tmp_path / "alive"
     parent = started("-c", WRITES, str(file), WRITES, env=os.environ | {"HOW": "follow"})
-    while not file.exists() or not file.read_text():
+    while not file.exists():
         time.sleep(0.02)
     child = psutil.Process(int(file.read_text()))
     getattr(parent, number)()
@@ -105,7 +107,7 @@ def test_the_nearest_dvc_is_followed_through_shells(tmp_path):
         f"import subprocess; subprocess.run('{sys.executable} {tmp_path}/child.py {file} ; true', shell=True)\n"
     )
     parent = started(str(dvc), env=os.environ | {"HOW": "follow_dvc"})
-    while not file.exists() or not file.read_text():
+    while not file.exists():
         time.sleep(0.02)
     child = psutil.Process(int(file.read_text()))
     assert child.ppid() != parent.pid  # a shell between them
